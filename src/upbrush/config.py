@@ -1,0 +1,146 @@
+"""The settings of a training run: frozen, checked, read from TOML recipes.
+
+Keys of a recipe are the fields below; an unknown key is an error that names the nearest one. Defaults live only here.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from upbrush.degrade import Degradation
+from upbrush.errors import ConfigError
+
+
+class Settings(BaseModel):
+    """Frozen, and refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelConfig(Settings):
+    """Sizes of the generator."""
+
+    channels: int = Field(64, ge=4, description="channels of the Renderer at the low resolution")
+    pairs: int = Field(5, ge=1, description="residual pairs of convolutions at the low resolution")
+    up_channels: int = Field(32, ge=4, description="channels of the stage at twice the low resolution")
+    code_size: int = Field(256, ge=8, description="numbers in a style code")
+    encoder_channels: tuple[int, ...] = Field((32, 64, 128, 224), description="channels of the StyleEncoder's stages")
+    hidden: int = Field(192, ge=8, description="width of the Modulator's two hidden layers")
+
+
+class DataConfig(Settings):
+    """Which pictures are drawn, and how they are cut."""
+
+    crop_px: int = Field(192, ge=16, multiple_of=4, description="side of the high crops, pixels")
+    restore: int = Field(8, ge=0, description="pictures a batch restored at fidelity 1: pixel loss only, cheap")
+    sharp: int = Field(2, ge=0, description="pictures a batch restored at a fidelity drawn from [0, 1)")
+    repaint: int = Field(4, ge=0, description="pictures a batch repainted in a style")
+    mix: dict[str, float] = Field({}, description="share of each kind of picture; empty: every picture alike")
+    style_kinds: tuple[str, ...] = Field((), description="kinds that styles are drawn from; empty: all")
+    bicubic_share: float = Field(0.5, ge=0, le=1, description="share of low pictures that are plain bicubic")
+    zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
+    workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
+
+
+class LossConfig(Settings):
+    """Weights of the losses."""
+
+    pixel: float = Field(20.0, ge=0, description="absolute error of restored pictures")
+    perceptual: float = Field(2.0, ge=0, description="VGG distance of restored pictures, times 1 - fidelity")
+    content: float = Field(1.0, ge=0, description="content error of repaints, times strength")
+    style: float = Field(8.0, ge=0, description="style error of repaints, times strength")
+    range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
+    blends: float = Field(0.2, ge=0, le=1, description="share of repaints at a strength drawn from (0, 1), not 1")
+
+
+class TrainConfig(Settings):
+    """The loop."""
+
+    steps: int = Field(20_000, ge=1, description="steps in all; the learning rate falls to zero over them")
+    lr: float = Field(1e-3, gt=0, description="highest learning rate of Adam")
+    warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises from zero")
+    decay_share: float = Field(0.7, ge=0, le=1, description="last share of the steps, over which it falls (cosine)")
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
+    ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
+    seed: int = 0
+    precision: Literal["bf16", "float32"] = Field("bf16", description="of the networks; losses are float32")
+    log_every_steps: int = Field(20, ge=1)
+    sample_every_steps: int = Field(500, ge=1)
+    save_every_minutes: float = Field(5, gt=0)
+
+
+class Config(Settings):
+    """A recipe, resolved."""
+
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    degradation: Degradation = Degradation()
+    loss: LossConfig = LossConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load(path: Path | None = None, changes: Sequence[str] = ()) -> Config:
+    """Read a recipe, with changes such as "train.steps=2000" on top.
+
+    Raises ConfigError for a missing file, broken TOML, an unknown key or a value out of its range.
+    """
+    tree: dict[str, Any] = {}
+    if path is not None:
+        try:
+            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); give the path of a recipe.toml") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: is not TOML ({error}); see recipes/ for examples") from None
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {change}: expected key=value, such as train.steps=2000")
+        _put(tree, key.strip().split("."), _value(value.strip()))
+    return check(tree, str(path or "settings"))
+
+
+def check(tree: dict[str, Any], source: str) -> Config:
+    """Turn plain values into settings; raises ConfigError in one line that names the key."""
+    try:
+        return Config.model_validate(tree)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        hint = ""
+        if first["type"] == "extra_forbidden":
+            close = difflib.get_close_matches(where, _keys(Config), 1, 0.4)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"{source}: no setting is called {where}{hint}") from None
+        raise ConfigError(f"{source}: {where} = {first.get('input')!r}: {first['msg']}") from None
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text  # a bare word is a string
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        tree = tree.setdefault(key, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {'.'.join(keys)}: {key} is a value, not a table")
+    tree[keys[-1]] = value
+
+
+def _keys(model: type[BaseModel], prefix: str = "") -> list[str]:
+    keys = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys += _keys(kind, f"{prefix}{name}.")
+        else:
+            keys.append(prefix + name)
+    return keys

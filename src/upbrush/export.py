@@ -1,0 +1,124 @@
+"""Weights to the three ONNX files that the light half runs, checked against torch or not written."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from upbrush import weights
+from upbrush.errors import WeightsError
+from upbrush.nn.generator import SCALE, Generator
+
+OPSET = 18
+TOLERANCE = 2e-3  # half an 8-bit level; measured differences are a hundred times smaller
+ODD_SIZES = ((1, 1), (7, 13), (33, 20), (64, 65))  # of low pictures, rows and columns
+log = logging.getLogger(__name__)
+
+
+def export(source: Path, folder: Path) -> list[Path]:
+    """Write encoder.onnx, modulator.onnx, renderer.onnx and half-precision weights.safetensors into `folder`.
+
+    The files are those of the weights rounded to half precision, so that what ships in ONNX is what ships as weights.
+    Existing files are replaced, each in one step. Raises WeightsError where onnxruntime and torch disagree.
+    """
+    generator, config, header = weights.load(source)
+    generator.half().float()
+    folder.mkdir(parents=True, exist_ok=True)
+    note = {key: value for key, value in header.items() if key not in ("upbrush_format", "config", "identity")}
+    weights.save(folder / "weights.safetensors", generator, config, note, half=True)
+    facts = {
+        "upbrush_format": weights.FORMAT,
+        "identity": weights.identity(generator.state_dict()),
+        "scale": str(SCALE),
+        "overlap_px": str(generator.renderer.overlap_px),
+        "code_size": str(config.model.code_size),
+    }
+    written = []
+    for name, (net, inputs, sizes) in parts(generator).items():
+        path = folder / f"{name}.onnx"
+        temporary = folder / f".{name}.{os.getpid()}.tmp"
+        try:
+            _write(net, inputs, sizes, temporary, facts)
+            difference = max(_disagreement(net, temporary, feeds) for feeds in _trials(inputs, sizes))
+            if not difference < TOLERANCE:
+                raise WeightsError(f"{name}: onnxruntime and torch differ by {difference:.2g}, expected < {TOLERANCE}")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        log.info("%s: %.2f MB, differs from torch by %.1e at most", path, path.stat().st_size / 1e6, difference)
+        written.append(path)
+    return [*written, folder / "weights.safetensors"]
+
+
+Dynamic = dict[str, dict[int, str]]
+
+
+def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor], Dynamic]]:
+    """The three graphs: name → (network, example inputs by name, names of the free sizes by input and axis)."""
+    random = torch.Generator().manual_seed(0)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=random)
+
+    code_size = generator.encoder.head.out_features
+    knobs = {"strength": draw(1, 1), "fidelity": draw(1, 1)}
+    modulator = {"thumbnail": draw(1, 6, 32, 32), "code": draw(1, code_size) - 0.5, **knobs}
+    renderer = {"low": draw(1, 3, 24, 36), "mods": 0.2 * (draw(1, generator.renderer.mods) - 0.5)}
+    return {
+        "encoder": (generator.encoder, {"style": draw(1, 3, 256, 320)}, {"style": {2: "height", 3: "width"}}),
+        "modulator": (generator.modulator, modulator, {}),
+        "renderer": (generator.renderer, renderer, {"low": {2: "height", 3: "width"}}),
+    }
+
+
+OUTPUTS = {"encoder": "code", "modulator": "mods", "renderer": "high"}
+
+
+def _write(net: nn.Module, inputs: dict[str, Tensor], sizes: Dynamic, path: Path, facts: dict[str, str]) -> None:
+    output = {"style": "code", "thumbnail": "mods", "low": "high"}[next(iter(inputs))]
+    shapes = {
+        name: {axis: torch.export.Dim(label, min=1, max=65536) for axis, label in sizes.get(name, {}).items()} or None
+        for name in inputs
+    }
+    program = torch.onnx.export(
+        net.eval(),
+        tuple(inputs.values()),
+        dynamo=True,
+        input_names=list(inputs),
+        output_names=[output],
+        dynamic_shapes=tuple(shapes.values()),
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    model = program.model_proto
+    for key, value in facts.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+
+
+def _trials(inputs: dict[str, Tensor], sizes: Dynamic) -> list[dict[str, Tensor]]:
+    name = next(iter(sizes), None)
+    if name is None:
+        return [inputs]
+    random = torch.Generator().manual_seed(1)
+    shapes = [(256, 256), (256, 391), (512, 256)] if name == "style" else ODD_SIZES
+    return [inputs | {name: torch.rand(1, 3, *shape, generator=random)} for shape in shapes]
+
+
+@torch.no_grad()
+def _disagreement(net: nn.Module, path: Path, feeds: dict[str, Tensor]) -> float:
+    """The largest absolute difference between onnxruntime and torch on one set of inputs."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: value.numpy() for name, value in feeds.items()})[0]
+    expected = net(*feeds.values()).numpy()
+    if found.shape != expected.shape:
+        return float("inf")
+    return float(np.abs(found - expected).max())

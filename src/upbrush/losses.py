@@ -1,0 +1,95 @@
+"""The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
+
+from torch import Tensor, no_grad, stack
+from torch.nn import functional as F
+
+from upbrush.config import LossConfig
+from upbrush.dataset import Batch
+from upbrush.errors import ConfigError
+from upbrush.nn.features import Features
+
+
+def pixel_error(output: Tensor, truth: Tensor) -> Tensor:
+    """Mean absolute error. output, truth: (B, 3, H, W) in [0, 1]. Returns (B,)."""
+    return (output - truth).abs().mean((1, 2, 3))
+
+
+def out_of_range(output: Tensor) -> Tensor:
+    """Mean excess over [0, 1], so that clipping costs nothing. output: (B, 3, H, W). Returns (B,)."""
+    return (F.relu(-output) + F.relu(output - 1)).mean((1, 2, 3))
+
+
+def vgg_distance(output: list[Tensor], truth: list[Tensor]) -> Tensor:
+    """Squared distance of unit-length VGG features, summed over channels, mean over positions, then layers.
+
+    LPIPS (Zhang et al., CVPR 2018) without its learnt weights. output, truth: (B, C, h, w) a layer. Returns (B,).
+    """
+    layers = []
+    for a, b in zip(output, truth, strict=True):
+        # |u - v|² = 2 - 2 u·v for unit vectors: no normalised copy of either
+        cosine = F.cosine_similarity(a.float(), b.float(), dim=1, eps=1e-6)
+        layers.append((2 - 2 * cosine).mean((1, 2)))
+    return stack(layers).mean(0)
+
+
+def moments(features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Mean and standard deviation over positions of each channel: a list of ((B, C), (B, C)), float32."""
+    result = []
+    for x in features:
+        flat = x.float().flatten(2)
+        mean = flat.mean(2)
+        result.append((mean, ((flat - mean[..., None]).square().mean(2) + 1e-8).sqrt()))
+    return result
+
+
+def style_error(output: list[tuple[Tensor, Tensor]], style: list[tuple[Tensor, Tensor]]) -> Tensor:
+    """Squared distance of means and deviations over the style's own size, mean over layers relu1_1 … relu4_1.
+
+    The statistics are those of AdaIN (Huang & Belongie, ICCV 2017). Returns (B,).
+    """
+    layers = []
+    for (mean, deviation), (mean_s, deviation_s) in zip(output, style, strict=True):
+        distance = (mean - mean_s).square().sum(1) + (deviation - deviation_s).square().sum(1)
+        layers.append(distance / (mean_s.square().sum(1) + deviation_s.square().sum(1)))
+    return stack(layers).mean(0)
+
+
+def content_error(output: Tensor, truth: Tensor) -> Tensor:
+    """Squared distance of relu4_1 features over the truth's own size. (B, C, h, w) each. Returns (B,)."""
+    difference = (output.float() - truth.float()).square().sum((1, 2, 3))
+    return difference / truth.float().square().sum((1, 2, 3)).clamp(min=1e-6)
+
+
+def objective(
+    output: Tensor, batch: Batch, features: Features | None, weights: LossConfig
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The generator's loss on one batch, and its terms by name, unweighted.
+
+    Each term is a mean over the pictures that it concerns, so the mix of a batch does not shift the balance between
+    terms. A picture at a strength between restored and repainted counts for both, in that proportion.
+
+    output: (B, 3, P, P) float32. `features` may be None where no picture of the batch needs them.
+    """
+    restored, repainted = 1 - batch.strength, batch.strength
+    sharpness = restored * (1 - batch.fidelity)
+    terms = {"pixel": _mean(pixel_error(output, batch.high), restored), "range": out_of_range(output).mean()}
+    judged = ((sharpness > 0) | (repainted > 0)).nonzero()[:, 0]
+    if len(judged):
+        if features is None:
+            raise ConfigError("this mix of restore, sharp and repaint needs VGG19 features; give --features PATH")
+        with no_grad():
+            truth = features(batch.high[judged])
+            style = moments(features(batch.style)) if len(batch.style) else []
+        seen = features(output[judged])
+        if (weight := sharpness[judged]).any():
+            terms["perceptual"] = (vgg_distance(seen, truth) * weight).sum() / (weight > 0).sum()
+        if count := len(batch.style):  # the last pictures of a batch are its repaints
+            painted = repainted[judged][-count:]
+            terms["content"] = _mean(content_error(seen[3][-count:], truth[3][-count:]), painted)
+            terms["style"] = _mean(style_error(moments([x[-count:] for x in seen]), style), painted)
+    loss = sum(getattr(weights, name) * value for name, value in terms.items())
+    return loss, terms  # type: ignore[return-value]
+
+
+def _mean(value: Tensor, weight: Tensor) -> Tensor:
+    return (value * weight).sum() / weight.sum().clamp(min=1e-6)

@@ -1,0 +1,1 @@
+"""Networks: shapes and mathematics, no files."""

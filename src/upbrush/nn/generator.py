@@ -1,0 +1,223 @@
+"""The generator: StyleEncoder, Modulator and Renderer.
+
+    style picture ──► StyleEncoder ──► code
+    thumbnail + code + strength + fidelity ──► Modulator ──► mods
+    low picture + mods ──► Renderer ──► high picture, four times larger
+
+The Renderer takes no statistic from its input: it knows only a scale and a shift for each channel of each layer, and
+a colour matrix. So a picture painted in tiles equals the picture painted whole, and one set of mods is one look.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from upbrush.config import ModelConfig
+from upbrush.views import THUMBNAIL_PX, area_matrix
+
+SCALE = 4
+PAD_PX = 4  # the low picture is extended by its edge, so that zero padding inside draws no frame along the borders
+COLOUR_MODS = 12  # a 3x3 matrix and an offset, as differences from the identity
+SLOPE = 0.1  # of the leaky rectifier
+
+
+def thumbnails(low: Tensor) -> Tensor:
+    """Sum up whole low pictures for the Modulator; the same numbers as `views.thumbnail`, batched and differentiable.
+
+    low: (B, 3, H, W) in [0, 1]. Returns (B, 6, 32, 32) float32.
+    """
+    low = low.float()
+    down = torch.from_numpy(area_matrix(low.shape[2], THUMBNAIL_PX)).to(low.device)
+    across = torch.from_numpy(area_matrix(low.shape[3], THUMBNAIL_PX)).to(low.device)
+    right = F.pad((low[..., 1:] - low[..., :-1]).abs(), (0, 1, 0, 0))
+    below = F.pad((low[..., 1:, :] - low[..., :-1, :]).abs(), (0, 0, 0, 1))
+    return down @ torch.cat([low, right + below], 1) @ across.T
+
+
+def colour_moments(x: Tensor) -> Tensor:
+    """Mean, standard deviation and correlations of the three colours of each picture.
+
+    x: (B, 3, H, W) in [0, 1]. Returns (B, 9) float32.
+    """
+    flat = x.float().flatten(2)
+    mean = flat.mean(2)
+    centred = flat - mean[..., None]
+    covariance = centred @ centred.transpose(1, 2) / flat.shape[2]
+    deviation = (torch.diagonal(covariance, dim1=1, dim2=2) + 1e-4).sqrt()
+    correlation = covariance / (deviation[:, :, None] * deviation[:, None, :])
+    pairs = torch.stack([correlation[:, 0, 1], correlation[:, 0, 2], correlation[:, 1, 2]], 1)
+    return torch.cat([mean * 2 - 1, deviation * 4, pairs], 1)
+
+
+class StyleEncoder(nn.Module):
+    """A style picture to its code: strided convolutions, means and deviations of each depth, and colour moments.
+
+    The colour moments go in directly: what colours a style has need not be learnt by convolutions.
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        widths = config.encoder_channels
+        self.stem = nn.Conv2d(3, widths[0], 5, 2, 2)
+        self.stages = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.head = nn.Linear(2 * sum(widths) + 9, config.code_size)
+
+    def forward(self, style: Tensor) -> Tensor:
+        """style: (B, 3, H, W) in [0, 1], short side 256. Returns codes (B, code_size)."""
+        x = F.leaky_relu(self.stem(style * 2 - 1), SLOPE)
+        summary = [colour_moments(style), *_moments(x)]
+        for stage in self.stages:
+            x = F.leaky_relu(stage(x), SLOPE)
+            summary += _moments(x)
+        code: Tensor = self.head(torch.cat(summary, 1))
+        return code
+
+
+def _moments(x: Tensor) -> list[Tensor]:
+    """Mean and standard deviation of each channel over the picture, in float32 (bfloat16 sums lose the small ones)."""
+    flat = x.float().flatten(2)
+    mean = flat.mean(2)
+    return [mean, ((flat - mean[..., None]).square().mean(2) + 1e-5).sqrt()]
+
+
+class Modulator(nn.Module):
+    """Thumbnail, code and knobs to the mods: one scale and one shift per channel of every layer, and a colour matrix.
+
+    Strength interpolates between the mods of restoring (no code) and those of repainting, so it is a line by
+    construction. Fidelity enters as a number, after "You Only Train Once" (Dosovitskiy & Djolonga, ICLR 2020).
+    """
+
+    def __init__(self, config: ModelConfig, mods: int):
+        super().__init__()
+        widths = (6, 32, 64, 96)
+        self.trunk = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
+        self.inner = nn.Linear(widths[-1] + 9 + config.code_size + 2, config.hidden)
+        self.outer = nn.Linear(config.hidden, config.hidden)
+        self.last = nn.Linear(config.hidden, mods)
+        nn.init.normal_(self.last.weight, std=0.01)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, thumbnail: Tensor, code: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
+        """thumbnail: (B, 6, 32, 32); code: (B, code_size); strength, fidelity: (B, 1) in [0, 1]. Returns (B, K)."""
+        x = torch.cat([thumbnail[:, :3] * 2 - 1, thumbnail[:, 3:] * 8], 1)
+        for conv in self.trunk:
+            x = F.leaky_relu(conv(x), SLOPE)
+        seen = torch.cat([x.float().mean((2, 3)), colour_moments(thumbnail[:, :3])], 1)
+        one = torch.ones_like(fidelity)
+        restore = self._mlp(torch.cat([seen, torch.zeros_like(code), fidelity, 0 * one], 1))
+        repaint = self._mlp(torch.cat([seen, code, fidelity, one], 1))
+        return torch.lerp(restore, repaint, strength)
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.inner(x), SLOPE)
+        x = F.leaky_relu(self.outer(x), SLOPE)
+        mods: Tensor = self.last(x)
+        return mods.float()
+
+
+class Renderer(nn.Module):
+    """Plain convolutions at the low resolution, a short stage at twice it, and a residual over the enlargement.
+
+    Behind each pixel shuffle stands a 2x2 mean: a feature that is flat stays flat, whatever the sub-pixel filters
+    say, so no dot grid can be printed into flat areas (after Sugawara et al., "Super-resolution using convolutional
+    neural networks without any checkerboard artifacts", ICIP 2018).
+    """
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        wide, narrow = config.channels, config.up_channels
+        self.head = nn.Conv2d(3, wide, 3, 1, 1)
+        self.body = nn.ModuleList(nn.Conv2d(wide, wide, 3, 1, 1) for _ in range(2 * config.pairs))
+        self.up = nn.Conv2d(wide, 4 * narrow, 3, 1, 1)
+        self.fine = nn.ModuleList(nn.Conv2d(narrow, narrow, 3, 1, 1) for _ in range(2))
+        self.out = nn.Conv2d(narrow, 12, 3, 1, 1)
+        self.widths = [wide] * (1 + 2 * config.pairs) + [4 * narrow, narrow, narrow, 12]
+        self.register_buffer("enlarge", _bilinear_filters(), persistent=False)
+        for first, second in [*self._pairs(self.body), *self._pairs(self.fine)]:
+            nn.init.kaiming_normal_(first.weight, SLOPE, nonlinearity="leaky_relu")
+            nn.init.normal_(second.weight, std=0.1 * (9 * second.in_channels) ** -0.5)  # residuals start small
+        nn.init.normal_(self.out.weight, std=1e-3)
+        for conv in [m for m in self.modules() if isinstance(m, nn.Conv2d)]:
+            assert conv.bias is not None
+            nn.init.zeros_(conv.bias)
+
+    @staticmethod
+    def _pairs(convs: nn.ModuleList) -> list[tuple[nn.Conv2d, nn.Conv2d]]:
+        return list(zip(convs[0::2], convs[1::2], strict=True))  # type: ignore[arg-type]
+
+    @property
+    def mods(self) -> int:
+        """How many numbers one set of mods holds."""
+        return 2 * sum(self.widths) + COLOUR_MODS
+
+    @property
+    def overlap_px(self) -> int:
+        """Low pixels that can reach an output pixel on each side: with this overlap, tiled = whole."""
+        return 1 + len(self.body) + 1 + 1 + len(self.fine)  # head, body, up, blur, then the stage at ×2, rounded up
+
+    def forward(self, low: Tensor, mods: Tensor) -> Tensor:
+        """low: (B, 3, h, w) in [0, 1]; mods: (B, K). Returns (B, 3, 4h, 4w) float32, not clipped."""
+        low = F.pad(low, (PAD_PX,) * 4, mode="replicate")
+        films = iter(mods[:, :-COLOUR_MODS].split([n for width in self.widths for n in (width, width)], 1))
+
+        def film(conv: nn.Module, x: Tensor) -> Tensor:
+            scale, shift = next(films), next(films)
+            y: Tensor = conv(x)
+            return y * (1 + scale)[..., None, None].to(y.dtype) + shift[..., None, None].to(y.dtype)
+
+        x = film(self.head, low)
+        for first, second in self._pairs(self.body):
+            x = x + film(second, F.leaky_relu(film(first, x), SLOPE))
+        x = F.leaky_relu(F.pixel_shuffle(film(self.up, x), 2), SLOPE)
+        x = F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 2, 1)
+        for first, second in self._pairs(self.fine):
+            x = x + film(second, F.leaky_relu(film(first, x), SLOPE))
+        residual = F.pixel_shuffle(film(self.out, x), 2).float()
+        residual = F.avg_pool2d(F.pad(residual, (0, 1, 0, 1)), 2, 1)
+        high = residual + self._enlarged(low.float(), mods[:, -COLOUR_MODS:].float())
+        edge = SCALE * PAD_PX
+        return high[..., edge:-edge, edge:-edge]
+
+    def _enlarged(self, low: Tensor, colour: Tensor) -> Tensor:
+        """The bilinear enlargement through the colour matrix: per pixel, so tiles stay exact."""
+        flat = low.flatten(2)
+        matrix = colour[:, :9].view(-1, 3, 3)
+        tinted = (flat + matrix @ (flat - 0.5) + colour[:, 9:, None]).view_as(low)
+        with torch.autocast(low.device.type, enabled=False):  # eight bits of mantissa would band the base
+            planes = tinted.flatten(0, 1)[:, None]
+            enlarged = F.pixel_shuffle(F.conv2d(planes, self.enlarge, padding=1), SCALE)
+        return enlarged.view(low.shape[0], 3, SCALE * low.shape[2], SCALE * low.shape[3])
+
+
+def _bilinear_filters() -> Tensor:
+    """Bilinear enlargement by 4 as a 3x3 convolution to 16 sub-pixels: (16, 1, 3, 3)."""
+    taps = torch.zeros(SCALE, 3)
+    for phase in range(SCALE):
+        offset = (phase + 0.5) / SCALE - 0.5
+        taps[phase, 1] = 1 - abs(offset)
+        taps[phase, 0 if offset < 0 else 2] = abs(offset)
+    return torch.einsum("ay,bx->abyx", taps, taps).reshape(SCALE * SCALE, 1, 3, 3)
+
+
+class Generator(nn.Module):
+    """StyleEncoder, Modulator and Renderer together, as they are trained."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.encoder = StyleEncoder(config)
+        self.renderer = Renderer(config)
+        self.modulator = Modulator(config, self.renderer.mods)
+
+    def forward(self, low: Tensor, style: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
+        """Paint a batch of which the last pictures have styles and the first have none.
+
+        low: (B, 3, h, w) in [0, 1]; style: (R, 3, H, W) in [0, 1] with R <= B, for the last R of the batch;
+        strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. Returns (B, 3, 4h, 4w) float32.
+        """
+        code = low.new_zeros(low.shape[0], self.encoder.head.out_features, dtype=torch.float32)
+        if len(style):
+            code = torch.cat([code[len(style) :], self.encoder(style).float()])
+        with torch.autocast(low.device.type, enabled=False):  # mods steer every layer: small, and worth float32
+            mods = self.modulator(thumbnails(low), code, strength[:, None], fidelity[:, None])
+        high: Tensor = self.renderer(low, mods)
+        return high

@@ -1,0 +1,57 @@
+"""The two small views of a picture that the networks sum it up from: the thumbnail and the style view.
+
+Both are made here for training and for painting alike, so that a model sees the same numbers in both.
+"""
+
+import numpy as np
+from PIL import Image
+
+THUMBNAIL_PX = 32
+STYLE_PX = 256
+
+
+def area_matrix(source_px: int, target_px: int) -> np.ndarray:
+    """Weights that average `source_px` samples into `target_px` cells by exact overlap.
+
+    Returns (target_px, source_px) float32; every row sums to 1. Works for enlarging too (cells smaller than samples).
+    """
+    edges = np.linspace(0, source_px, target_px + 1)
+    left, right = edges[:-1, None], edges[1:, None]
+    sample = np.arange(source_px)[None]
+    overlap = np.clip(np.minimum(right, sample + 1) - np.maximum(left, sample), 0, None)
+    return (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
+
+
+def thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Sum up a whole low picture for the Modulator.
+
+    pixels: (H, W, 3) uint8, uint16, or float32 in [0, 1]. Returns (6, 32, 32) float32: the mean colour of each cell,
+    then the mean absolute difference to the right and lower neighbours, which tells noise and blur from clean detail
+    whatever the picture's size.
+    """
+    height, width = pixels.shape[:2]
+    down, across = area_matrix(height, THUMBNAIL_PX), area_matrix(width, THUMBNAIL_PX)
+    top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    planes = []
+    for channel in range(3):  # one plane at a time: a large picture is never copied whole as float
+        plane = pixels[..., channel].astype(np.float32) / top
+        detail = np.zeros_like(plane)
+        detail[:, :-1] += np.abs(np.diff(plane, axis=1))
+        detail[:-1] += np.abs(np.diff(plane, axis=0))
+        planes.append((down @ plane @ across.T, down @ detail @ across.T))
+    return np.stack([p[0] for p in planes] + [p[1] for p in planes]).astype(np.float32)
+
+
+def style_view(pixels: np.ndarray) -> np.ndarray:
+    """Bring a style picture to the StyleEncoder's working size.
+
+    pixels: (H, W, 3) uint8. Returns (256, W', 3) or (H', 256, 3) uint8: short side 256 by Lanczos with antialiasing,
+    long side cut around the middle to at most 512.
+    """
+    image = Image.fromarray(pixels)
+    factor = STYLE_PX / min(image.size)
+    size = tuple(max(STYLE_PX, round(side * factor)) for side in image.size)
+    image = image.resize(size, Image.Resampling.LANCZOS)
+    width, height = (min(side, 2 * STYLE_PX) for side in image.size)
+    left, upper = (image.width - width) // 2, (image.height - height) // 2
+    return np.asarray(image.crop((left, upper, left + width, upper + height)))

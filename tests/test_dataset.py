@@ -1,0 +1,144 @@
+"""Folders and shards to batches: fixed by seed and step, honest about bad files."""
+
+import io
+import json
+import logging
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_nets import tiny_config
+
+from upbrush.dataset import Batches, batches, scan
+from upbrush.errors import DataError
+
+
+def picture(seed, size=(48, 40)):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for kind in ("face", "art"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for number in range(4):
+            picture(number + 10 * (kind == "art")).save(tmp_path / "data" / kind / f"{number}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def shard(tmp_path):
+    path = tmp_path / "shard.tar"
+    with tarfile.open(path, "w") as tar:
+        for number in range(4):
+            encoded = io.BytesIO()
+            picture(number).save(encoded, "PNG")
+            note = json.dumps({"kind": "photo" if number % 2 else "art"}).encode()
+            for ending, content in (("png", encoded.getvalue()), ("json", note)):
+                info = tarfile.TarInfo(f"{number:05d}.{ending}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def equal(a, b):
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+
+
+def test_folders_name_kinds(folder):
+    assert sorted({e.kind for e in scan([folder])}) == ["art", "face"]
+    assert len(scan([folder])) == 8
+
+
+def test_a_shard_is_read_in_place(shard):
+    entries = scan([shard])
+    assert [e.kind for e in entries] == ["art", "photo", "art", "photo"]
+    pixels = np.asarray(Image.open(io.BytesIO(entries[2].read())))
+    assert np.array_equal(pixels, np.asarray(picture(2)))
+
+
+def test_batches_have_the_stated_shapes_and_ranges(folder):
+    batch = Batches(scan([folder]), tiny_config())[0]
+    assert batch.high.shape == (4, 3, 32, 32)
+    assert batch.low.shape == (4, 3, 8, 8)
+    assert batch.style.shape == (1, 3, 256, 256)
+    assert (batch.strength[:3] == 0).all()
+    assert batch.strength[3] > 0
+    assert (batch.fidelity[:2] == 1).all()
+    assert (batch.fidelity[2:] < 1).all()
+    for x in (batch.high, batch.low, batch.style):
+        assert x.dtype == torch.float32
+        assert 0 <= x.min() < x.max() <= 1
+
+
+def test_a_batch_is_fixed_by_seed_step_and_rank(folder):
+    entries, config = scan([folder]), tiny_config()
+    again = Batches(entries, config)
+    assert equal(Batches(entries, config)[3], again[3])
+    assert not equal(again[3], again[4])
+    assert not equal(again[3], Batches(entries, config, rank=1)[3])
+    assert not equal(again[3], Batches(entries, tiny_config(train={"seed": 1}))[3])
+
+
+def test_workers_change_nothing(folder):
+    entries = scan([folder])
+    alone = list(batches(entries, tiny_config(train={"steps": 3}), first_step=1))
+    helped = list(batches(entries, tiny_config(train={"steps": 3}, data={"workers": 2}), first_step=1))
+    assert len(alone) == len(helped) == 2
+    assert all(equal(a, b) for a, b in zip(alone, helped, strict=True))
+
+
+def test_low_pictures_are_of_their_high_ones(folder):
+    """Plain bicubic low pictures, enlarged, resemble the high ones far more than another's."""
+    batch = Batches(scan([folder]), tiny_config(data={"bicubic_share": 1.0}))[0]
+    small = torch.nn.functional.avg_pool2d(batch.high, 4)
+    distance = (batch.low[:, None] - small[None]).abs().mean((2, 3, 4))
+    assert (distance.argmin(1) == torch.arange(4)).all()
+    assert torch.equal((batch.low * 255).round() / 255, batch.low)  # eight bits, as files have
+
+
+def test_the_mix_is_kept(folder):
+    faces = Batches(scan([folder]), tiny_config(data={"mix": {"face": 1.0}, "style_kinds": ["art"]}))
+    assert list(faces.shares) == ["face"]
+    assert {faces.entries[i].kind for i in faces.styles} == {"art"}
+    with pytest.raises(DataError, match="'portrait'.*\\['art', 'face'\\]"):
+        Batches(scan([folder]), tiny_config(data={"mix": {"portrait": 1.0}}))
+
+
+def test_a_bad_file_is_named_once_and_passed_over(folder, caplog):
+    (folder / "face" / "broken.png").write_bytes(b"no picture")
+    cut = (folder / "face" / "0.png").read_bytes()[:200]
+    (folder / "face" / "cut.png").write_bytes(cut)
+    dataset = Batches(scan([folder]), tiny_config(data={"mix": {"face": 1.0}}))
+    with caplog.at_level(logging.WARNING):
+        for step in range(12):
+            dataset[step]
+    assert sorted(r.getMessage().split(":")[0] for r in caplog.records) == ["face/broken.png", "face/cut.png"]
+
+
+def test_only_bad_files_is_an_error(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="20 pictures in a row"):
+        Batches(scan([tmp_path]), tiny_config())[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing", None, "no such file"),
+        ("empty", "folder", "holds no picture"),
+        ("text.tar", b"not a tar at all", "not a whole tar"),
+    ],
+)
+def test_unusable_data_is_said_in_one_line(tmp_path, name, content, words):
+    path = tmp_path / name
+    if content == "folder":
+        path.mkdir()
+    elif content:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=words) as error:
+        scan([path])
+    assert "\n" not in str(error.value)

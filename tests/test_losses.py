@@ -1,0 +1,120 @@
+"""Each loss against what its formula says of cases that can be worked out by hand."""
+
+import numpy as np
+import pytest
+import torch
+from tiny_nets import tiny_config
+
+from upbrush import losses
+from upbrush.dataset import Batch
+from upbrush.errors import ConfigError
+
+
+def random_features(seed, batch=2):
+    torch.manual_seed(seed)
+    return [torch.rand(batch, c, s, s) for c, s in ((4, 16), (8, 8), (16, 4), (32, 2))]
+
+
+class FakeFeatures:
+    """Four layers by average pooling: as deep as VGG's, and differentiable."""
+
+    def __call__(self, x, deepest=4):
+        return [torch.nn.functional.avg_pool2d(x, 2**k) + k for k in range(deepest)]
+
+
+def batch(count, repaint, strength=1.0, fidelity=0.5):
+    torch.manual_seed(5)
+    strengths = torch.zeros(count)
+    if repaint:
+        strengths[-repaint:] = strength
+    fidelities = torch.ones(count)
+    fidelities[1:] = fidelity
+    return Batch(
+        torch.rand(count, 3, 32, 32), torch.rand(count, 3, 8, 8), torch.rand(repaint, 3, 32, 32), strengths, fidelities
+    )
+
+
+def test_every_loss_is_zero_for_equal_pictures():
+    x, f = torch.rand(2, 3, 16, 16), random_features(0)
+    assert losses.pixel_error(x, x).max() == 0
+    assert losses.out_of_range(x).max() == 0
+    assert losses.vgg_distance(f, f).max() < 1e-6
+    assert losses.style_error(losses.moments(f), losses.moments(f)).max() == 0
+    assert losses.content_error(f[3], f[3]).max() == 0
+
+
+def test_pixel_error_and_range_by_hand():
+    x = torch.full((1, 3, 4, 4), 0.5)
+    assert losses.pixel_error(x + 0.25, x).item() == pytest.approx(0.25)
+    assert losses.out_of_range(torch.full((1, 3, 4, 4), 1.5)).item() == pytest.approx(0.5)
+    assert losses.out_of_range(torch.full((1, 3, 4, 4), -0.5)).item() == pytest.approx(0.5)
+
+
+def test_vgg_distance_is_that_of_unit_vectors():
+    a, b = random_features(1), random_features(2)
+    expected = []
+    for x, y in zip(a, b, strict=True):
+        u, v = (t / t.norm(dim=1, keepdim=True) for t in (x, y))
+        expected.append((u - v).square().sum(1).mean((1, 2)))
+    assert torch.allclose(losses.vgg_distance(a, b), torch.stack(expected).mean(0), atol=1e-5)
+
+
+def test_style_error_does_not_see_where_things_are():
+    """Shuffled positions have the same style, and another content."""
+    a = random_features(3)
+    order = torch.randperm(4)
+    b = [x.clone() for x in a]
+    b[3] = b[3].flatten(2)[..., order].view_as(b[3])
+    assert losses.style_error(losses.moments(a), losses.moments(b)).max() < 1e-6
+    assert losses.content_error(b[3], a[3]).min() > 0.01
+
+
+def test_moments_are_those_of_numpy():
+    x = torch.rand(2, 5, 7, 7)
+    mean, deviation = losses.moments([x])[0]
+    assert np.allclose(mean, x.numpy().mean((2, 3)), atol=1e-6)
+    assert np.allclose(deviation, x.numpy().std((2, 3)), atol=1e-4)
+
+
+def test_content_error_is_relative():
+    x = random_features(4)[3]
+    assert torch.allclose(losses.content_error(1.5 * x, x), torch.tensor([0.25, 0.25]), atol=1e-5)
+
+
+def test_objective_names_its_terms_and_weighs_them():
+    config = tiny_config().loss
+    output = torch.rand(4, 3, 32, 32).requires_grad_()
+    loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
+    assert set(terms) == {"pixel", "range", "perceptual", "content", "style"}
+    assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
+    loss.backward()
+    assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something
+
+
+def test_a_repaint_at_full_strength_is_not_held_to_the_truth():
+    output = torch.rand(2, 3, 32, 32)
+    other = output.clone()
+    other[1] = torch.rand(3, 32, 32)
+    pictures = batch(2, 1, fidelity=1.0)
+    first, second = (losses.objective(o, pictures, FakeFeatures(), tiny_config().loss)[1] for o in (output, other))
+    assert first["pixel"] == second["pixel"]
+    assert first["style"] != second["style"]
+
+
+def test_a_blend_counts_for_both_in_proportion():
+    pictures = batch(2, 1, strength=0.25, fidelity=1.0)
+    output = pictures.high.clone()
+    output[1] += 0.1
+    terms = losses.objective(output, pictures, FakeFeatures(), tiny_config().loss)[1]
+    assert terms["pixel"].item() == pytest.approx(0.1 * 0.75 / 1.75, rel=1e-4)
+
+
+def test_fidelity_one_asks_for_no_features():
+    pictures = batch(3, 0, fidelity=1.0)
+    _, terms = losses.objective(torch.rand(3, 3, 32, 32), pictures, None, tiny_config().loss)
+    assert set(terms) == {"pixel", "range"}
+
+
+def test_features_missing_where_needed_is_said():
+    with pytest.raises(ConfigError, match="--features"):
+        losses.objective(torch.rand(4, 3, 32, 32), batch(4, 1), None, tiny_config().loss)

@@ -1,0 +1,215 @@
+"""The loop: learns, resumes exactly, survives what is not a number, stops on time."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny_nets import tiny_config
+
+from upbrush import train, weights
+from upbrush.errors import ConfigError, WeightsError
+from upbrush.nn import features as vgg
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Sums in one order: runs can be compared to the bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind in ("face", "art"):
+        folder = tmp_path / "data" / kind
+        folder.mkdir(parents=True)
+        for number in range(3):
+            pixels = rng.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((40, 48), Image.Resampling.BICUBIC).save(folder / f"{number}.png")
+    return [tmp_path / "data"]
+
+
+@pytest.fixture
+def features(tmp_path):
+    """VGG19's shapes down to relu4_1, with random weights."""
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    state, index, width = {}, 0, 3
+    for block, (count, channels) in enumerate(zip((2, 2, 4, 1), (64, 128, 256, 512), strict=True), 1):
+        for _ in range(count):
+            state[f"features.{index}.weight"] = torch.randn(channels, width, 3, 3) * (2 / (9 * width)) ** 0.5
+            state[f"features.{index}.bias"] = torch.zeros(channels)
+            index, width = index + 2, channels
+        index += block < 4
+    save_file(state, tmp_path / "vgg.safetensors")
+    return tmp_path / "vgg.safetensors"
+
+
+RESTORE = {"data": {"sharp": 0, "repaint": 0}}
+
+
+def rows(out):
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def tensors(out):
+    return weights.load(out / "weights.safetensors")[0].state_dict()
+
+
+def test_a_run_leaves_what_it_promises(tmp_path, data, features):
+    out = tmp_path / "run"
+    path = train.run(tiny_config(), data, out, features=features)
+    names = {p.name.split(".")[0] for p in out.iterdir()}
+    assert names == {"config", "log", "samples", "state", "weights", "events"}
+    assert [r["step"] for r in rows(out)] == [2, 4, 6]
+    assert {"pixel", "perceptual", "content", "style", "range", "loss", "gradient", "lr"} <= set(rows(out)[0])
+    generator, config, header = weights.load(path)
+    assert config == tiny_config()
+    assert header["step"] == "6"
+    with Image.open(out / "samples" / "0000004.png") as sheet:
+        assert sheet.size == (4 * 32, 4 * 32)
+
+
+def test_restoring_is_learnt(tmp_path, data):
+    config = tiny_config(data=RESTORE["data"] | {"restore": 4, "bicubic_share": 1.0}, train={"steps": 80, "lr": 3e-3})
+    train.run(config, data, tmp_path / "run")
+    losses = [r["pixel"] for r in rows(tmp_path / "run")]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("changes", [RESTORE, {}], ids=["restore", "all"])
+def test_stop_and_resume_equals_one_run(tmp_path, data, features, changes, monkeypatch):
+    config = tiny_config(**changes)
+    train.run(config, data, tmp_path / "whole", features=features)
+    step = train.Trainer._train_step
+
+    def stop_at_three(self, batch):
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train.Trainer, "_train_step", stop_at_three)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(config, data, tmp_path / "halved", features=features)
+    train.run(config, data, tmp_path / "halved", features=features)
+    whole, halved = tensors(tmp_path / "whole"), tensors(tmp_path / "halved")
+    assert all(torch.equal(whole[key], halved[key]) for key in whole)
+    assert rows(tmp_path / "whole")[-1]["pixel"] == rows(tmp_path / "halved")[-1]["pixel"]
+
+
+def test_a_finished_run_trains_no_more(tmp_path, data):
+    config = tiny_config(**RESTORE)
+    train.run(config, data, tmp_path / "run")
+    before = tensors(tmp_path / "run")
+    train.run(config, data, tmp_path / "run")
+    assert all(torch.equal(value, tensors(tmp_path / "run")[key]) for key, value in before.items())
+
+
+def test_a_budget_of_no_minutes_stops_after_one_step(tmp_path, data):
+    train.run(tiny_config(**RESTORE), data, tmp_path / "run", minutes=0)
+    assert weights.load_state(tmp_path / "run" / "state.pt")["step"] == 1
+
+
+def test_other_settings_do_not_resume(tmp_path, data):
+    train.run(tiny_config(**RESTORE), data, tmp_path / "run", minutes=0)
+    with pytest.raises(ConfigError, match="train.lr"):
+        train.run(tiny_config(**RESTORE, train={"lr": 1e-4}), data, tmp_path / "run")
+
+
+def test_beginning_from_weights(tmp_path, data):
+    first = train.run(tiny_config(**RESTORE), data, tmp_path / "first")
+    config = tiny_config(**RESTORE, train={"lr": 1e-12, "steps": 1, "warmup_steps": 0})
+    second = train.run(config, data, tmp_path / "second", start=first)
+    a, b = (weights.load(path)[0].state_dict() for path in (first, second))
+    assert all(torch.allclose(a[key], b[key], atol=1e-6) for key in a)
+    with pytest.raises(ConfigError, match="other sizes"):
+        train.run(tiny_config(**RESTORE, model={"channels": 12}), data, tmp_path / "third", start=first)
+
+
+def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, monkeypatch, caplog):
+    objective = train.objective
+    calls = []
+
+    def broken_once(output, *rest):
+        loss, terms = objective(output, *rest)
+        calls.append(1)
+        if len(calls) == 4:
+            terms["pixel"] = terms["pixel"] * float("nan")
+            loss = loss * float("nan")
+        return loss, terms
+
+    monkeypatch.setattr(train, "objective", broken_once)
+    with caplog.at_level(logging.WARNING):
+        train.run(tiny_config(**RESTORE), data, tmp_path / "run")
+    assert "step 4: pixel" in caplog.text
+    assert "back to the last good state" in caplog.text
+    assert all(torch.isfinite(v).all() for v in tensors(tmp_path / "run").values())
+    assert weights.load_state(tmp_path / "run" / "state.pt")["step"] == 6
+
+
+def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):
+    monkeypatch.setattr(train, "objective", lambda output, *_: (output.sum() * float("nan"), {"pixel": output.sum()}))
+    with pytest.raises(WeightsError, match="not finite, 6 times in a row"):
+        train.run(tiny_config(**RESTORE), data, tmp_path / "run")
+
+
+def test_the_average_starts_from_the_net_and_follows_it(tmp_path, data):
+    config = tiny_config(**RESTORE, train={"steps": 1, "ema_halflife_steps": 1e-3})
+    train.run(config, data, tmp_path / "run")
+    state = weights.load_state(tmp_path / "run" / "state.pt")
+    assert all(torch.allclose(state["ema"][k], v, atol=1e-6) for k, v in state["generator"].items())
+
+
+def test_learning_rate_rises_stays_and_falls():
+    config = tiny_config(train={"steps": 100, "warmup_steps": 10, "decay_share": 0.5, "lr": 1.0})
+    rates = [train.learning_rate(config, step) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[10:50] == [1.0] * 40
+    assert all(a > b for a, b in zip(rates[50:], rates[51:], strict=False))
+    assert rates[-1] < 0.01
+
+
+def test_features_say_what_they_are_not(tmp_path, features):
+    from safetensors.torch import save_file
+
+    assert [x.shape[1] for x in vgg.load(features)(torch.rand(1, 3, 32, 32))] == [64, 128, 256, 512]
+    save_file({"features.0.weight": torch.zeros(2, 3, 3, 3)}, tmp_path / "other.safetensors")
+    for path, words in ((tmp_path / "other.safetensors", "not VGG19"), (tmp_path / "none", "cannot be read")):
+        with pytest.raises(WeightsError, match=words):
+            vgg.load(path)
+
+
+def test_features_are_those_of_the_reference(monkeypatch):
+    """Against the plain sequential network, built anew from the same file."""
+    import os
+    from pathlib import Path
+
+    from safetensors.torch import load_file
+
+    source = os.environ.get("UPBRUSH_FEATURES")
+    if not source or not Path(source).exists():
+        pytest.skip("UPBRUSH_FEATURES names no VGG19 file")
+    net, state = vgg.load(Path(source)), load_file(source)
+    x = torch.rand(1, 3, 64, 64)
+    y, expected = (x - net.mean) / net.std, []
+    for index in range(30):
+        if f"features.{index}.weight" in state:
+            y = torch.relu(
+                torch.nn.functional.conv2d(
+                    y, state[f"features.{index}.weight"].float(), state[f"features.{index}.bias"].float(), padding=1
+                )
+            )
+            if index in (0, 5, 10, 19, 28):
+                expected.append(y)
+        elif index in (4, 9, 18, 27):
+            y = torch.nn.functional.max_pool2d(y, 2)
+    for got, want in zip(net(x, deepest=5), expected, strict=True):
+        assert torch.allclose(got, want, atol=1e-3)
