@@ -43,7 +43,7 @@ def export(source: Path, folder: Path) -> list[Path]:
         path = folder / f"{name}.onnx"
         temporary = folder / f".{name}.{os.getpid()}.tmp"
         try:
-            _write(net, inputs, sizes, temporary, facts)
+            _write(net, inputs, sizes, OUTPUTS[name], temporary, facts)
             difference = max(_disagreement(net, temporary, feeds) for feeds in _trials(inputs, sizes))
             if not difference < TOLERANCE:
                 raise WeightsError(f"{name}: onnxruntime and torch differ by {difference:.2g}, expected < {TOLERANCE}")
@@ -56,6 +56,8 @@ def export(source: Path, folder: Path) -> list[Path]:
 
 
 Dynamic = dict[str, dict[int, str]]
+OUTPUTS = {"encoder": "code", "modulator": "mods", "renderer": "high"}
+
 
 
 def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor], Dynamic]]:
@@ -76,11 +78,10 @@ def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor],
     }
 
 
-OUTPUTS = {"encoder": "code", "modulator": "mods", "renderer": "high"}
 
-
-def _write(net: nn.Module, inputs: dict[str, Tensor], sizes: Dynamic, path: Path, facts: dict[str, str]) -> None:
-    output = {"style": "code", "thumbnail": "mods", "low": "high"}[next(iter(inputs))]
+def _write(
+    net: nn.Module, inputs: dict[str, Tensor], sizes: Dynamic, output: str, path: Path, facts: dict[str, str]
+) -> None:
     shapes = {
         name: {axis: torch.export.Dim(label, min=1, max=65536) for axis, label in sizes.get(name, {}).items()} or None
         for name in inputs

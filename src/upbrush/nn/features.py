@@ -50,10 +50,10 @@ class Features(nn.Module):
             if block > deepest:
                 break
             if block == len(features) + 1:  # the first convolution of a block
-                x = F.relu(conv(F.max_pool2d(x, 2) if features else x))
+                x = F.relu(conv(F.max_pool2d(x, 2) if features else x), inplace=True)
                 features.append(x)
             elif block < deepest:  # behind the deepest layer asked for, nothing is needed
-                x = F.relu(conv(x))
+                x = F.relu(conv(x), inplace=True)
         return features
 
 
