@@ -36,7 +36,7 @@ RIVALS = {  # PSNR-Y; VGG distance; identity, from the data's own README
     "Set5": "bicubic 28.43 | RFDN 32.16 | IMDN 32.21 | FSRCNN 30.71",
     "Set14": "bicubic 26.09 | RFDN 28.65 | IMDN 28.59 | FSRCNN 27.6",
     "B100": "bicubic 25.96 | RFDN 27.61 | IMDN 27.56 | FSRCNN 26.98",
-    "repaint": "style, content, identity, grid: Real-ESRGAN then MicroAST .037 .531 .600 23.7 | reversed .185 .777 .192 2.6",
+    "repaint": "style, content, identity, grid: cascade .037 .531 .600 23.7 | reversed .185 .777 .192 2.6",
 }
 
 
@@ -96,7 +96,17 @@ def paint_pairs(val: Path, painter: Painter, out: Path) -> list[object]:
             with Image.open(val / "low-bicubic" / "faces" / f"{row['content']}.png") as image:
                 high = painter.paint(image.convert("RGB"), looks[row["style"]])
             high.save(out / f"{row['content']}_{row['style']}.png")
-    return ["repaint", out, "--pairs", val / "pairs.csv", "--content", val / "faces", "--style", val / "art", "--identity"]
+    return [
+        "repaint",
+        out,
+        "--pairs",
+        val / "pairs.csv",
+        "--content",
+        val / "faces",
+        "--style",
+        val / "art",
+        "--identity",
+    ]
 
 
 def measured(command: list[str]) -> str:

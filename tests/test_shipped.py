@@ -10,7 +10,9 @@ from upbrush import Painter, styles
 from upbrush.engine import FILES, MODEL_DIR, open_engine
 from upbrush.photographs import are_here
 
-pytestmark = pytest.mark.skipif(not are_here(), reason="scikit-image is not installed: its photographs are painted here")
+pytestmark = pytest.mark.skipif(
+    not are_here(), reason="scikit-image is not installed: its photographs are painted here"
+)
 SOME_STYLES = ("monet", "hokusai", "munch", "kandinsky")
 
 
@@ -89,7 +91,9 @@ def test_restoring_beats_bicubic_and_keeps_the_content(painter, name, box):
     high = painter.paint(small, fidelity=1.0)
     assert high.size == truth.size
     plain = small.resize(truth.size, Image.Resampling.BICUBIC)
-    gain = psnr(luma(np.asarray(high)), luma(np.asarray(truth))) - psnr(luma(np.asarray(plain)), luma(np.asarray(truth)))
+    gain = psnr(luma(np.asarray(high)), luma(np.asarray(truth))) - psnr(
+        luma(np.asarray(plain)), luma(np.asarray(truth))
+    )
     assert gain > 0.7
     again = np.asarray(high.resize(small.size, Image.Resampling.BICUBIC))
     assert psnr(again, np.asarray(small)) > 36

@@ -143,7 +143,11 @@ class Batches(Dataset[Batch]):
             strength[-data.repaint :] = np.where(blend, rng.random(data.repaint), 1)
         fidelity = np.where(np.arange(count) < data.restore, 1, rng.random(count))
         return Batch(
-            high, self._degraded(high, rng), style, torch.from_numpy(strength).float(), torch.from_numpy(fidelity).float()
+            high,
+            self._degraded(high, rng),
+            style,
+            torch.from_numpy(strength).float(),
+            torch.from_numpy(fidelity).float(),
         )
 
     def _degraded(self, high: Tensor, rng: np.random.Generator) -> Tensor:
@@ -179,15 +183,15 @@ def _cut(image: Image.Image, data: DataConfig, rng: np.random.Generator) -> np.n
     wanted = short if rng.random() < 0.5 else rng.uniform(smallest, max(short, smallest))
     wanted = max(wanted, crop)
     if wanted != short:
-        size = tuple(max(crop, round(side * wanted / short)) for side in image.size)
-        image = image.resize(size, Image.Resampling.LANCZOS)
+        width, height = (max(crop, round(side * wanted / short)) for side in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
     return _square(image, crop, rng)
 
 
 def _style(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """A square of a style picture at the StyleEncoder's working size, mirrored half the time."""
     factor = STYLE_PX / min(image.size)
-    size = tuple(max(STYLE_PX, round(side * factor)) for side in image.size)
+    size = (max(STYLE_PX, round(image.width * factor)), max(STYLE_PX, round(image.height * factor)))
     return _square(image.resize(size, Image.Resampling.LANCZOS) if factor != 1 else image, STYLE_PX, rng)
 
 

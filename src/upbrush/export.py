@@ -59,7 +59,6 @@ Dynamic = dict[str, dict[int, str]]
 OUTPUTS = {"encoder": "code", "modulator": "mods", "renderer": "high"}
 
 
-
 def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor], Dynamic]]:
     """The three graphs: name → (network, example inputs by name, names of the free sizes by input and axis)."""
     random = torch.Generator().manual_seed(0)
@@ -76,7 +75,6 @@ def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor],
         "modulator": (generator.modulator, modulator, {}),
         "renderer": (generator.renderer, renderer, {"low": {2: "height", 3: "width"}}),
     }
-
 
 
 def _write(

@@ -93,8 +93,8 @@ def objective(
             painted = repainted[plain:]
             terms["content"] = _mean(content_error(seen[3][first:], truth[3][first:]), painted)
             terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), painted)
-    loss = sum(getattr(weights, name) * value for name, value in terms.items())
-    return loss, terms  # type: ignore[return-value]
+    loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
+    return loss, terms
 
 
 def _mean(value: Tensor, weight: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ class Trainer:
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval().to(fabric.device)
         optimiser = torch.optim.Adam(generator.parameters(), config.train.lr, config.train.betas, fused=True)
         self.generator, self.optimiser = fabric.setup(generator, optimiser)
-        self.judge = None if judge is None else judge.to(fabric.device, memory_format=torch.channels_last)
+        self.judge = None if judge is None else judge.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.step, self.seconds = 0, 0.0
         self.rollbacks = 0
         self.good: dict[str, Any] = {}
@@ -215,7 +215,9 @@ class Trainer:
             file.write(json.dumps(row) + "\n")
         for name, value in sums.items():
             writer.add_scalar(f"train/{name}", value, self.step)
-        log.info("step %d/%d  %s", self.step, self.config.train.steps, "  ".join(f"{k} {v:.4f}" for k, v in sums.items()))
+        log.info(
+            "step %d/%d  %s", self.step, self.config.train.steps, "  ".join(f"{k} {v:.4f}" for k, v in sums.items())
+        )
 
 
 def learning_rate(config: Config, step: int) -> float:
@@ -241,7 +243,7 @@ def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> 
 def _tensorboard(out: Path) -> Any:
     from torch.utils.tensorboard import SummaryWriter  # slow to import, and only the first process needs it
 
-    return SummaryWriter(str(out))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(out))
 
 
 def _sheet(path: Path, batch: Batch, output: Tensor) -> None:

@@ -19,7 +19,8 @@ def area_matrix(source_px: int, target_px: int) -> np.ndarray:
     left, right = edges[:-1, None], edges[1:, None]
     sample = np.arange(source_px)[None]
     overlap = np.clip(np.minimum(right, sample + 1) - np.maximum(left, sample), 0, None)
-    return (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
+    weights: np.ndarray = (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
@@ -45,13 +46,12 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 def style_view(pixels: np.ndarray) -> np.ndarray:
     """Bring a style picture to the StyleEncoder's working size.
 
-    pixels: (H, W, 3) uint8. Returns (256, W', 3) or (H', 256, 3) uint8: short side 256 by Lanczos with antialiasing,
-    long side cut around the middle to at most 512.
+    pixels: (H, W, 3) uint8. Returns (256, W', 3) or (H', 256, 3) uint8: the long side cut around the middle to at most
+    twice the short one, then short side 256 by Lanczos with antialiasing.
     """
     image = Image.fromarray(pixels)
-    factor = STYLE_PX / min(image.size)
-    size = tuple(max(STYLE_PX, round(side * factor)) for side in image.size)
-    image = image.resize(size, Image.Resampling.LANCZOS)
-    width, height = (min(side, 2 * STYLE_PX) for side in image.size)
+    short = min(image.size)
+    width, height = (min(side, 2 * short) for side in image.size)
     left, upper = (image.width - width) // 2, (image.height - height) // 2
-    return np.asarray(image.crop((left, upper, left + width, upper + height)))
+    size = (round(width * STYLE_PX / short), round(height * STYLE_PX / short))
+    return np.asarray(image.resize(size, Image.Resampling.LANCZOS, (left, upper, left + width, upper + height)))

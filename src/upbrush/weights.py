@@ -54,7 +54,7 @@ def load(path: Path) -> tuple[Generator, Config, dict[str, str]]:
     try:
         with safe_open(path, "pt") as file:
             header = dict(file.metadata() or {})
-            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118: not a dict
+            state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as weights ({error}); expected a .safetensors of upbrush") from None
     if header.get("upbrush_format") != FORMAT:

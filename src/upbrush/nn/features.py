@@ -21,6 +21,9 @@ class Features(nn.Module):
     Frozen. Keys are torchvision's, `features.N.weight` and `features.N.bias`.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, state: dict[str, Tensor], mean: list[float], std: list[float]):
         super().__init__()
         self.convs = nn.ModuleList()
@@ -75,7 +78,7 @@ def load(path: Path | None) -> Features:
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118: not a dict
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: VGG19 features cannot be read ({error}); expected a safetensors file") from None
     if "features.19.weight" not in state or state["features.0.weight"].shape != (64, 3, 3, 3):

@@ -123,6 +123,8 @@ class Renderer(nn.Module):
     neural networks without any checkerboard artifacts", ICIP 2018).
     """
 
+    enlarge: Tensor
+
     def __init__(self, config: ModelConfig):
         super().__init__()
         wide, narrow = config.channels, config.up_channels
@@ -158,7 +160,7 @@ class Renderer(nn.Module):
     def forward(self, low: Tensor, mods: Tensor) -> Tensor:
         """low: (B, 3, h, w) in [0, 1]; mods: (B, K). Returns (B, 3, 4h, 4w) float32, not clipped."""
         low = F.pad(low, (PAD_PX,) * 4, mode="replicate")
-        films = iter(mods[:, :-COLOUR_MODS].split([n for width in self.widths for n in (width, width)], 1))
+        films = iter(torch.split(mods[:, :-COLOUR_MODS], [n for width in self.widths for n in (width, width)], 1))
 
         def film(conv: nn.Module, x: Tensor) -> Tensor:
             scale, shift = next(films), next(films)

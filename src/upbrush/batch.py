@@ -1,0 +1,254 @@
+"""Files and folders in, files out: what is to be painted, what is done already, and a bad file apart from the rest."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from upbrush import __version__, picture, saving
+from upbrush.errors import ConfigError, OutOfMemoryError, PictureError, UpbrushError
+from upbrush.painter import Painter
+from upbrush.picture import Picture
+from upbrush.styles import Style
+
+STREAM = Path("-")  # standard input as a source, standard output as a target
+# What a folder is searched for. A file that is called otherwise can still be given by its name.
+PICTURE_SUFFIXES = {
+    *(".apng", ".avif", ".avifs", ".bmp", ".dds", ".dib", ".gif", ".heic", ".heif", ".hif", ".ico", ".j2k", ".jfif"),
+    *(".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm"),
+    *(".psd", ".qoi", ".sgi", ".tga", ".tif", ".tiff", ".webp"),
+}
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What every picture of a batch is painted with: see `Painter.paint`."""
+
+    style: Style | None = None
+    strength: float = 1.0
+    fidelity: float = 0.5
+    keep_colours: bool = False
+    scale: float | None = None
+    size: str | None = None
+
+    def paint(self, painter: Painter, source: Picture, progress: Callable[[int, int], None] | None) -> Picture:
+        """Paint one picture."""
+        painted: Picture = painter.paint(
+            source,
+            self.style,
+            strength=self.strength,
+            fidelity=self.fidelity,
+            keep_colours=self.keep_colours,
+            scale=self.scale,
+            size=self.size,
+            progress=progress,
+        )
+        return painted
+
+    def note(self, identity: str) -> dict[str, str]:
+        """How a picture was made, to be kept in it. identity: the model's."""
+        note = {"software": f"upbrush {__version__}", "model": identity, "fidelity": f"{self.fidelity:g}"}
+        if self.style is not None:
+            note |= {"style": self.style.name, "strength": f"{self.strength:g}"}
+        return note
+
+
+@dataclass(frozen=True)
+class Saved:
+    """How results are written: see `picture.write`. format: by its name, None for the target's suffix."""
+
+    format: str | None = None
+    quality: int = 95
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to paint."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be painted.
+
+    done: how many pictures need nothing, because their target is there. ignored: how many files of the folders are no
+    pictures.
+    """
+
+    jobs: tuple[Job, ...]
+    done: int = 0
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job went. error: None where it was painted."""
+
+    job: Job
+    error: UpbrushError | None = None
+
+
+def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
+    """Say which pictures are to be painted and where to.
+
+    inputs: paths of files and folders, or "-" for standard input. out: a file for one picture, a folder otherwise, or
+    "-" for standard output. A folder's tree is kept, and what is there already is done. A file that was named and is
+    there already is an error: nobody should take an old picture for the new one.
+    Raises ConfigError for inputs and an output that do not go together, PictureError for a format that cannot be
+    written and for an output that nothing can be written to: all before any painting.
+    """
+    suffix = None
+    if saved.format is not None:
+        suffix = saving.FORMATS[saving.format_name(saved.format)].suffixes[0]
+    if out == "-":
+        if len(inputs) > 1 or _is_folder(inputs[0]):
+            raise ConfigError("standard output takes one picture; give a folder for several")
+        return Plan((Job(Path(inputs[0]), STREAM),))
+    if not _wants_folder(inputs, out):
+        return _plan_file(Job(Path(inputs[0]), Path(out)), saved)
+    if "-" in inputs:
+        raise ConfigError(f"{out}: a picture from standard input has no name; give a file to write it to")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{out}: is a file; several pictures need a folder")
+    jobs, ignored = _pairs(inputs, folder, suffix)
+    _refuse_clashes(jobs)
+    _probe(folder)
+    left = tuple(job for job in jobs if saved.overwrite or not job.target.exists())
+    return Plan(left, len(jobs) - len(left), ignored)
+
+
+def run(
+    jobs: Sequence[Job],
+    painter: Painter,
+    knobs: Knobs,
+    saved: Saved,
+    *,
+    stdin: IO[bytes],
+    stdout: IO[bytes],
+    begun: Callable[[Job], None] = lambda job: None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[Outcome]:
+    """Paint one job after the other and say how each went; a picture that fails does not stop the others.
+
+    stdin, stdout: what "-" stands for. begun: called before each job. progress: called with tiles done and in all.
+    A style or a model that does not work fails for every picture, so those errors are raised.
+    """
+    note = knobs.note(painter.engine.identity)
+    for job in jobs:
+        begun(job)
+        try:
+            source = picture.read(stdin if job.source == STREAM else job.source)
+            painted = knobs.paint(painter, source, progress)
+            del source  # what is written may be large
+            if job.target == STREAM:
+                picture.write(painted, stdout, note=note, format=saved.format or "png", quality=saved.quality)
+            else:
+                _make_folder(job.target.parent)
+                picture.write(painted, job.target, note=note, overwrite=saved.overwrite, quality=saved.quality)
+        except (PictureError, ConfigError, OutOfMemoryError) as error:
+            yield Outcome(job, _named(error, job))
+        except MemoryError:
+            yield Outcome(job, _named(OutOfMemoryError("does not fit into memory; enlarge it less"), job))
+        else:
+            yield Outcome(job)
+
+
+def _named(error: UpbrushError, job: Job) -> UpbrushError:
+    """The error with the picture's name in front, unless it names it or the output already."""
+    known = str(job.source) in str(error) or str(job.target) in str(error)
+    name = "standard input" if job.source == STREAM else str(job.source)
+    return error if known and job.source != STREAM else type(error)(f"{name}: {error}")
+
+
+def _is_folder(name: str) -> bool:
+    return name != "-" and Path(name).is_dir()
+
+
+def _wants_folder(inputs: Sequence[str], out: str) -> bool:
+    several = len(inputs) > 1 or _is_folder(inputs[0])
+    # A name without a suffix is a folder to be made: nobody calls a picture "results".
+    return several or Path(out).is_dir() or out.endswith(("/", os.sep)) or not Path(out).suffix
+
+
+def _plan_file(job: Job, saved: Saved) -> Plan:
+    target = job.target
+    try:
+        kind = saving.format_name(target.suffix)
+    except PictureError as error:
+        raise PictureError(f"{target}: {error}") from None
+    if saved.format is not None and saving.format_name(saved.format) != kind:
+        raise ConfigError(f"{target}: is the name of {kind}, the format asked for is {saved.format}; drop one of them")
+    _refuse_clashes([job])
+    if target.exists() and not saved.overwrite:
+        raise PictureError(f"{target}: is there already; choose another name, or give --overwrite")
+    _probe(target.parent)
+    return Plan((job,))
+
+
+def _pairs(inputs: Sequence[str], out: Path, suffix: str | None) -> tuple[list[Job], int]:
+    """Sources with their targets, each once, and how many files are no pictures."""
+    writable = saving.writable_suffixes()
+
+    def target(path: Path) -> Path:
+        if suffix:
+            return out / path.with_suffix(suffix)
+        return out / (path if path.suffix.lower() in writable else path.with_suffix(".png"))
+
+    jobs, ignored = [], 0
+    for given in map(Path, inputs):
+        if not given.is_dir():
+            jobs.append(Job(given, target(Path(given.name))))
+            continue
+        for path in _walk(given, out):
+            if path.suffix.lower() in PICTURE_SUFFIXES:
+                jobs.append(Job(path, target(path.relative_to(given))))
+            else:
+                ignored += 1
+    return list(dict.fromkeys(jobs)), ignored
+
+
+def _walk(folder: Path, out: Path) -> Iterator[Path]:
+    """Every file of a folder, in a fixed order, but for hidden ones and what is in the output folder."""
+
+    def refuse(error: OSError) -> None:
+        raise PictureError(f"{error.filename}: cannot be listed ({error.strerror}); allow it or leave it out")
+
+    results = out.resolve()
+    for root, folders, files in os.walk(folder, onerror=refuse):
+        here = Path(root)
+        folders[:] = sorted(name for name in folders if name[0] != "." and (here / name).resolve() != results)
+        yield from (here / name for name in sorted(files) if name[0] != ".")
+
+
+def _refuse_clashes(jobs: Sequence[Job]) -> None:
+    """No two sources become one file, and none is replaced by its own painting."""
+    taken: dict[Path, Path] = {}
+    for job in jobs:
+        if job.source != STREAM and job.source.resolve() == job.target.resolve():
+            raise ConfigError(f"{job.source}: would be replaced by its own painting; choose another output")
+        other = taken.setdefault(job.target, job.source)
+        if other != job.source:
+            raise ConfigError(f"{other} and {job.source} would both become {job.target}; paint them into two folders")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"{folder}: cannot be made ({error.strerror}); choose another output") from None
+
+
+def _probe(folder: Path) -> None:
+    """Make the output folder, and see that a file can be written there, before time is spent on painting."""
+    _make_folder(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise PictureError(f"{folder}: cannot be written to ({error.strerror}); choose another output") from None

@@ -1,0 +1,96 @@
+"""The picture while it is being painted: takes rendered tiles, gives the finished array; pure.
+
+Tiles that need no resampling are written straight into the result. Otherwise only the rows that the resampling still
+needs are kept, so that painting ×16 to come out at ×10 never holds the ×16 picture.
+"""
+
+import math
+
+import numpy as np
+from PIL import Image
+
+from upbrush.tiles import Box
+
+LANCZOS_PX = 3  # Lanczos reaches so many pixels to either side, of the coarser of the two grids
+STRIPE_ROWS = 128  # rows resampled at a time
+TOP = 65535  # rows that wait are kept at 16 bits: half of float32, and far finer than any result
+
+
+class Canvas:
+    """A picture being painted at `high` size that comes out at `target` size by one Lanczos resampling.
+
+    high, target: (height, width); target is no larger than high. channels: 1 or 3. dtype: uint8 or uint16.
+    """
+
+    def __init__(self, high: tuple[int, int], target: tuple[int, int], channels: int, dtype: np.dtype) -> None:
+        if target[0] > high[0] or target[1] > high[1]:
+            raise ValueError(f"cannot bring {high} down to {target}, which is larger")
+        self.high, self.target, self.dtype = high, target, np.dtype(dtype)
+        self._done = np.empty((*target, channels), dtype)
+        self._direct = high == target
+        self._band = np.empty((0, high[1], channels), np.uint16)  # rows rendered and still needed
+        self._band_top = 0  # the high row that the band starts at
+        self._rows_done = 0
+
+    def put(self, box: Box, values: np.ndarray) -> None:
+        """Take a tile: `values` (h, w, channels) float32, 1 is white, clipped here, for `box` of the high picture.
+
+        Tiles come in reading order and cover the picture exactly once; those of a row have one height.
+        """
+        if self._direct:
+            self._done[box.slices] = from_unit(values, self.dtype)
+            return
+        if box.left == 0:
+            fresh = np.empty((box.height, *self._band.shape[1:]), np.uint16)
+            self._band = np.concatenate((self._band, fresh))
+        self._band[box.moved(-self._band_top, 0).slices] = from_unit(values, np.dtype(np.uint16))
+        if box.right == self.high[1]:
+            self._resample_rows(box.bottom)
+
+    def finish(self) -> np.ndarray:
+        """The finished picture, (H, W, channels) of the canvas's dtype."""
+        return self._done
+
+    def _resample_rows(self, rows_rendered: int) -> None:
+        """Finish every row whose neighbourhood has been rendered, and let go of the rows that no other needs."""
+        height, factor = self.target[0], self.high[0] / self.target[0]
+        reach = LANCZOS_PX * factor + 1
+        ready = height
+        if rows_rendered < self.high[0]:
+            ready = max(self._rows_done, math.floor((rows_rendered - reach) / factor - 0.5))
+        for top in range(self._rows_done, ready, STRIPE_ROWS):
+            bottom = min(top + STRIPE_ROWS, ready)
+            first = max(0, math.floor((top + 0.5) * factor - reach))
+            last = min(self.high[0], math.ceil((bottom - 0.5) * factor + reach))
+            stripe = self._band[first - self._band_top : last - self._band_top]
+            box = (0.0, top * factor - first, float(self.high[1]), min(bottom * factor, self.high[0]) - first)
+            for channel in range(self._done.shape[2]):
+                plane = Image.fromarray(stripe[..., channel].astype(np.float32))
+                plane = plane.resize((self.target[1], bottom - top), Image.Resampling.LANCZOS, box=box)
+                self._done[top:bottom, :, channel] = from_unit(np.asarray(plane) / TOP, self.dtype)
+        self._rows_done = ready
+        needed = max(self._band_top, math.floor((ready + 0.5) * factor - reach))
+        self._band = self._band[needed - self._band_top :].copy()  # a view would keep all of it
+        self._band_top = needed
+
+
+def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Turn float32 with 1 as white into uint8 or uint16, rounded; what lies outside [0, 1] is clipped."""
+    top = np.float32(np.iinfo(dtype).max)
+    scaled: np.ndarray = np.clip(values, 0, 1)  # the one copy
+    scaled *= top
+    scaled += np.float32(0.5)
+    return scaled.astype(dtype)
+
+
+def resized(plane: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Bring one plane, (H, W) uint8 or uint16, to another size by Lanczos, antialiased on the way down.
+
+    Returns (height, width) of the same dtype, clipped.
+    """
+    if plane.shape == (height, width):
+        return plane
+    if plane.dtype == np.uint8:
+        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
+    image = Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)
+    return from_unit(np.asarray(image) / np.float32(np.iinfo(plane.dtype).max), plane.dtype)

@@ -1,0 +1,358 @@
+"""The command line: words in, one call out, an exit code.
+
+Every command imports what it needs when it runs, so that --help is instant. A mistake of the user's is one line on
+standard error and exit code 2; a batch in which some pictures failed ends with 1, an interrupted one with 130.
+"""
+
+import logging
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from upbrush.errors import ConfigError, StyleError, UpbrushError, WeightsError
+
+if TYPE_CHECKING:
+    from upbrush.batch import Knobs, Plan, Saved
+    from upbrush.painter import Painter
+
+USER_ERROR, SOME_FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+
+
+class Commands(TyperGroup):
+    """A group of commands that shows our own errors in one line."""
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command; an UpbrushError ends it with exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except UpbrushError as error:
+            complain(str(error))
+            raise typer.Exit(USER_ERROR) from None
+
+
+def group(help: str) -> typer.Typer:
+    """A group of commands, plain: no completion, no boxes, no tracebacks in colour."""
+    return typer.Typer(
+        cls=Commands, help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    )  # fmt: skip
+
+
+app = group("Enlarge pictures four times, restored as they are or repainted in the style of another.")
+style_app = group("Make, blend and look at styles.")
+app.add_typer(style_app, name="style")
+
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the engine; all cores if left out.")]
+EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, openvino or openvino-bf16.")]
+Model = Annotated[
+    Path | None, typer.Option("--model", envvar="UPBRUSH_MODEL", help="Folder of a model of `upbrush export`.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
+Name = Annotated[str, typer.Option("--name", help="What to call the style; its file's name if left out.")]
+
+
+def main() -> NoReturn:
+    """The `upbrush` program."""
+    logging.basicConfig(format="upbrush: %(message)s")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))  # so that half-written files are removed
+    try:
+        app(prog_name="upbrush")
+    except KeyboardInterrupt:  # while modules were being imported
+        sys.exit(INTERRUPTED)
+    raise AssertionError("typer exits by itself")
+
+
+def tell_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        from upbrush import __version__
+
+        typer.echo(f"upbrush {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=tell_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command()
+def paint(
+    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Pictures and folders; - is standard input.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="A file, a folder, or - for standard output.")],
+    style: Annotated[
+        str | None, typer.Option("--style", "-s", help="A name, a picture, a .style, random, monet:.7,klimt:.3")
+    ] = None,
+    strength: Annotated[float | None, typer.Option(min=0, max=1, help="0 restores, 1 repaints (default).")] = None,
+    fidelity: Annotated[float, typer.Option(min=0, max=1, help="1 is least error, 0 is sharpest.")] = 0.5,
+    keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")] = False,
+    scale: Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")] = None,
+    size: Annotated[str | None, typer.Option(help="3000x2000, long:3000, short:2000 or fit:3000x2000.")] = None,
+    memory: Annotated[str, typer.Option(help="The most memory that painting may take.")] = "1GB",
+    threads: Threads = None,
+    engine: EngineName = "auto",
+    model: Model = None,
+    overwrite: Overwrite = False,
+    format: Annotated[str | None, typer.Option(help="png, jpeg, webp or tiff; the input's if left out.")] = None,
+    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of --style random.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+) -> None:  # fmt: skip
+    """Enlarge pictures: restored, or repainted with --style.
+
+    A folder is searched through and its tree is kept. What is there already is skipped, so a run that was stopped
+    goes on where it was.
+    """
+    from upbrush import batch, sizes, styles
+    from upbrush.engine import open_engine
+    from upbrush.painter import Painter
+
+    wanted = style_wanted(style, seed, strength, keep_colours)
+    if size is not None:  # one that cannot be read fails here, not once for every picture; no picture is so large
+        sizes.target_size(2**31, 2**31, scale, size)
+    saved = batch.Saved(format, quality, overwrite)
+    plan = batch.plan(inputs, out, saved)
+    if out == "-" and sys.stdout.isatty():
+        raise ConfigError("a picture is not for a terminal to show; redirect standard output, or give a file")
+    if not plan.jobs:
+        summarise(plan, 0, 0, quiet)
+        return
+    painter = Painter(open_engine(engine, model, threads), memory=memory)
+    chosen = styles.resolve(wanted, painter.engine) if wanted else None
+    strength = 0.0 if chosen is None else 1.0 if strength is None else strength
+    paint_plan(plan, painter, batch.Knobs(chosen, strength, fidelity, keep_colours, scale, size), saved, quiet)
+
+
+def style_wanted(style: str | None, seed: int | None, strength: float | None, keep_colours: bool) -> str | None:
+    """The style's words, with the seed in them; refuses knobs of a style where there is none."""
+    if style is None and (strength or keep_colours or seed is not None):
+        knob = "--strength" if strength else "--keep-colours" if keep_colours else "--seed"
+        raise ConfigError(f"{knob} goes with a style; give one, as in --style monet")
+    if seed is None:
+        return style
+    if style is None or style.lower() != "random":
+        raise ConfigError(f"--seed {seed} goes with --style random, found --style {style}")
+    return f"random:{seed}"
+
+
+def paint_plan(plan: "Plan", painter: "Painter", knobs: "Knobs", saved: "Saved", quiet: bool) -> None:
+    """Paint what is planned, showing how far it is; ends with the exit code that is due."""
+    from upbrush import batch
+    from upbrush.screen import ticker
+
+    painted, failed = 0, 0
+    alone = len(plan.jobs) == 1 and not plan.done
+    try:
+        with ticker(len(plan.jobs), quiet) as tick:
+            outcomes = batch.run(
+                plan.jobs, painter, knobs, saved, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer,
+                begun=lambda job: tick.begin(job.source.name), progress=tick.tile,
+            )  # fmt: skip
+            for outcome in outcomes:
+                tick.end()
+                if outcome.error is None:
+                    painted += 1
+                else:
+                    failed += 1
+                    tick.complain(str(outcome.error))
+    except KeyboardInterrupt:
+        complain(f"stopped; {painted} of {len(plan.jobs)} painted, the same command goes on from there")
+        raise typer.Exit(INTERRUPTED) from None
+    if not alone:
+        summarise(plan, painted, failed, quiet)
+    if failed:
+        raise typer.Exit(USER_ERROR if alone else SOME_FAILED)
+
+
+def summarise(plan: "Plan", painted: int, failed: int, quiet: bool) -> None:
+    """One line about a batch."""
+    parts = [f"painted {painted}"]
+    if plan.done:
+        parts.append(f"skipped {plan.done} (there already; --overwrite paints them again)")
+    if plan.ignored:
+        parts.append(f"left out {plan.ignored} (not pictures)")
+    if failed:
+        parts.append(f"failed {failed}")
+    if failed or not quiet:
+        complain(", ".join(parts))
+
+
+@app.command("styles")
+def list_styles(
+    sheet: Annotated[Path | None, typer.Option(help="Write the previews on one page, as sheet.png.")] = None,
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """List the built-in styles."""
+    from upbrush import picture, styles
+    from upbrush.screen import show_styles
+
+    library = styles.library(model)
+    if not library:
+        raise StyleError("the model has no library of styles; reinstall upbrush")
+    show_styles(library)
+    if sheet is not None:
+        picture.write(picture.from_image(styles.sheet(library)), sheet, overwrite=overwrite)
+        typer.echo(f"\npreviews: {sheet}")
+
+
+StyleOut = Annotated[Path, typer.Option("--out", "-o", help="The .style file to write.")]
+Words = Annotated[str, typer.Option(help="Kept in the file.")]
+
+
+@style_app.command("make")
+def make_style(
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="One picture of the style, or several.")],
+    out: StyleOut,
+    name: Name = "",
+    artist: Words = "",
+    source: Words = "",
+    licence: Words = "",
+    engine: EngineName = "auto",
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a style from pictures; of several, the mean."""
+    from upbrush import picture, styles
+    from upbrush.engine import open_engine
+
+    refuse_existing(out, overwrite)
+    opened = open_engine(engine, model)
+    pixels = [styles.plain_pixels(picture.read(path)) for path in pictures]
+    style = styles.make(pixels, opened, name or out.stem, artist=artist, source=source, licence=licence)
+    styles.write(replace(style, preview=styles.preview(style, opened)), out, overwrite)
+    typer.echo(f"{out}: {style.name}, of {len(pictures)} picture{'s' * (len(pictures) > 1)}")
+
+
+@style_app.command("blend")
+def blend_styles(
+    blend: Annotated[str, typer.Argument(metavar="BLEND", help="As in monet:0.7,klimt:0.3.")],
+    out: StyleOut,
+    name: Name = "",
+    engine: EngineName = "auto",
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Blend styles, or keep a random one, as a .style file."""
+    from upbrush import styles
+    from upbrush.engine import open_engine
+
+    refuse_existing(out, overwrite)
+    opened = open_engine(engine, model)
+    style = styles.resolve(blend, opened)
+    style = replace(style, name=name or style.name, preview=styles.preview(style, opened))
+    styles.write(style, out, overwrite)
+    typer.echo(f"{out}: {style.name}")
+
+
+@style_app.command("show")
+def show_style(
+    style: Annotated[str, typer.Argument(metavar="STYLE", help="Anything that paint --style takes.")],
+    preview: Annotated[Path | None, typer.Option(help="Write the preview, as preview.png.")] = None,
+    model: Model = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Show what a style is, where it comes from and which built-in styles are nearest."""
+    from upbrush import picture, screen, styles
+    from upbrush.engine import open_engine
+
+    engine = open_engine(model_dir=model)
+    found = styles.resolve(style, engine)
+    screen.show_style(found, styles.nearest(found, styles.library(model))[:3])
+    if preview is not None:
+        shown = found.preview or styles.preview(found, engine)
+        picture.write(picture.read(shown), preview, overwrite=overwrite)
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """See that a style file may be written, before work is done for it."""
+    if path.exists() and not overwrite:
+        raise StyleError(f"{path}: is there already; choose another name, or give --overwrite")
+
+
+@app.command()
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A recipe.toml: see recipes/.")],
+    data: Annotated[list[Path], typer.Option(help="A folder of pictures, or a tar; may be given again.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")],
+    features: Annotated[
+        Path | None, typer.Option(envvar="UPBRUSH_FEATURES", help="VGG19 as safetensors; downloaded if left out.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long; run again to go on.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="As train.steps=2000; may be given again.")] = None,
+) -> None:  # fmt: skip
+    """Train a generator by a recipe."""
+    need_heavy_half()
+    from upbrush import config, train
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
+    settings = config.load(recipe, changes or [])
+    typer.echo(train.run(settings, data, out, features=features, start=start, minutes=minutes))
+
+
+@app.command()
+def export(
+    weights: Annotated[Path, typer.Argument(help="weights.safetensors of a run.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the model's files.")],
+) -> None:
+    """Write the files that painting uses, checked against the weights."""
+    need_heavy_half()
+    from upbrush import export
+
+    for path in export.export(weights, out):
+        typer.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+
+
+def need_heavy_half() -> None:
+    """Say how to get what training and export need, where it is missing."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx") if not find_spec(name)]
+    if missing:
+        raise ConfigError(f'{", ".join(missing)}: not installed; training needs pip install "upbrush[train]"')
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the pictures.")] = Path("demo"),
+    engine: EngineName = "auto",
+    model: Model = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+) -> None:
+    """Restore and repaint photographs in eight styles, to look at."""
+    from upbrush import demo, styles
+    from upbrush.engine import open_engine
+    from upbrush.painter import Painter
+
+    painter = Painter(open_engine(engine, model))
+    sheets = demo.run(out, painter, styles.library(model), lambda name: None if quiet else typer.echo(name, err=True))
+    typer.echo(f"look at {sheets[0]}" + "".join(f"\n    and {path}" for path in sheets[1:]))
+
+
+@app.command()
+def doctor(threads: Threads = None, model: Model = None) -> None:
+    """Tell what is installed, whether the model is whole, and how fast it paints here."""
+    from upbrush import doctor
+    from upbrush.screen import show_health
+
+    health = doctor.examine(model, threads)
+    show_health(health)
+    if health.problem is not None:
+        raise WeightsError(health.problem)
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    from upbrush.screen import one_line
+
+    typer.echo(one_line(message), err=True)
