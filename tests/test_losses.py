@@ -50,6 +50,20 @@ def test_pixel_error_and_range_by_hand():
     assert losses.out_of_range(torch.full((1, 3, 4, 4), -0.5)).item() == pytest.approx(0.5)
 
 
+def test_grid_deviation_sees_a_grid_and_nothing_else():
+    ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
+    torch.manual_seed(0)
+    noise = ramp + 0.05 * torch.randn(1, 3, 64, 64)
+    dots = torch.zeros(1, 3, 64, 64)
+    dots[..., ::4, ::4] = 1
+    assert losses.grid_deviation(ramp).item() < 1e-4
+    quiet = losses.grid_deviation(noise).item()
+    assert quiet < 0.004  # .05 / √3 / √(15 · 15) by chance
+    assert losses.grid_deviation(noise + 0.05 * dots).item() > 2 * quiet
+    stripes = losses.grid_deviation(ramp + 0.02 * (torch.arange(64) % 2)).item()
+    assert stripes == pytest.approx(0.01, rel=0.05)
+
+
 def test_vgg_distance_is_that_of_unit_vectors():
     a, b = random_features(1), random_features(2)
     expected = []
@@ -85,7 +99,7 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
-    assert set(terms) == {"pixel", "range", "perceptual", "content", "style"}
+    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something
@@ -112,7 +126,7 @@ def test_a_blend_counts_for_both_in_proportion():
 def test_fidelity_one_asks_for_no_features():
     pictures = batch(3, 0, fidelity=1.0)
     _, terms = losses.objective(torch.rand(3, 3, 32, 32), pictures, None, tiny_config().loss)
-    assert set(terms) == {"pixel", "range"}
+    assert set(terms) == {"pixel", "range", "grid"}
 
 
 def test_features_missing_where_needed_is_said():

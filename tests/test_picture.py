@@ -20,7 +20,8 @@ from upbrush.picture import Picture
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 NOTE = {"model": "abc123", "style": "Žižka & 墨", "strength": "0.8"}
-LOSSLESS, LOSSY = ("png", "tiff"), ("jpeg", "webp", "avif")
+HERE = {suffix[1:] for suffix in saving.writable_suffixes()}  # AVIF depends on the Pillow
+LOSSLESS, LOSSY = ("png", "tiff"), tuple(sorted({"jpeg", "webp", "avif"} & HERE))
 
 
 def saved(image, format, **options):
@@ -282,7 +283,7 @@ def test_damaged_exif_is_no_reason_to_refuse(caplog):
     assert picture.read(data).exif is None
     exif = bytearray(picture.read(described()).exif)
     rng = np.random.default_rng(0)
-    for _ in range(200):
+    for _ in range(60):
         broken = exif.copy()
         for at in rng.integers(6, len(exif), 6):
             broken[at] = rng.integers(256)
@@ -357,7 +358,7 @@ def test_every_mode_becomes_a_picture():
     for mode in ("LA", "La", "PA", "RGBA", "RGBa"):
         source = see_through.convert("RGBA").convert(mode) if mode != "La" else see_through.convert("LA").convert("La")
         pic = picture.from_image(source)
-        assert np.array_equal(pic.alpha, np.asarray(grey)), mode
+        assert np.array_equal(pic.alpha, np.asarray(source.convert("LA" if mode == "La" else "RGBA"))[..., -1]), mode
         assert pic.grey == (mode in ("LA", "La"))
     assert picture.from_image(Image.new("L", (3, 3)).convert("P")).grey
 
@@ -538,16 +539,16 @@ def test_extra_frames_that_are_no_film(draw):
     first, second = Image.fromarray(draw(9, 9)), Image.fromarray(draw(5, 5))
     both = picture.read(saved(first, "mpo", save_all=True, append_images=[second], quality=100))  # as phones write
     assert both.pixels.shape == (9, 9, 3)
-    tiff = io.BytesIO()
-    second.encoderinfo = {"tiffinfo": {254: 1}}
-    thumb = second.copy()
-    thumb.encoderinfo = {"tiffinfo": {254: 1}}
-    first.save(tiff, "tiff", save_all=True, append_images=[thumb])
-    assert picture.read(tiff.getvalue()).pixels.shape == (9, 9, 3)
+    tifffile = pytest.importorskip("tifffile")
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as tiff:
+        tiff.write(draw(9, 9), photometric="rgb")
+        tiff.write(draw(5, 5), photometric="rgb", subfiletype=1)  # a smaller copy, as scanners add
+    assert picture.read(file.getvalue()).pixels.shape == (9, 9, 3)
 
 
 @pytest.mark.parametrize(
-    "format", ["png", "png16", "jpeg", "webp", "gif", "tiff", "tiff16", "bmp", "ico", "avif", "ppm"]
+    "format", ["png", "png16", "jpeg", "webp", "gif", "tiff", "tiff16", "bmp", "ico", "ppm", *({"avif"} & HERE)]
 )
 def test_random_damage_gives_a_picture_or_a_named_error(format, draw):
     deep = format.endswith("16")
@@ -586,7 +587,9 @@ def pic(draw):
     return Picture(draw(64, 80))
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg", ".JPEG", ".webp", ".tif", ".TIFF", ".avif"])
+@pytest.mark.parametrize(
+    "suffix", [".png", ".jpg", ".JPEG", ".webp", ".tif", ".TIFF", *({".avif"} if "avif" in HERE else ())]
+)
 def test_the_suffix_says_the_format(suffix, pic, tmp_path):
     path = tmp_path / f"out{suffix}"
     picture.write(pic, path, note=NOTE)

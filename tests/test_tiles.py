@@ -197,3 +197,12 @@ def test_planes_keep_flat_and_extremes(dtype):
     assert large.dtype == dtype
     assert large.min() == 0
     assert large.max() == top
+
+
+@pytest.mark.parametrize("target", [(700, 33), (61, 9), (149, 37), (1100, 150), (10, 80)])
+def test_planes_are_resized_by_stripes_as_they_are_whole(target):
+    for dtype in (np.uint8, np.uint16):
+        plane = np.random.default_rng(2).integers(0, np.iinfo(dtype).max, (149, 37), dtype, endpoint=True)
+        whole = Image.fromarray(plane.astype(np.float32)).resize(target[::-1], Image.Resampling.LANCZOS)
+        whole = np.asarray(whole).clip(0, np.iinfo(dtype).max)
+        assert np.abs(resized(plane, *target) - whole).max() <= 0.6

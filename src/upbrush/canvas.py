@@ -60,14 +60,10 @@ class Canvas:
             ready = max(self._rows_done, math.floor((rows_rendered - reach) / factor - 0.5))
         for top in range(self._rows_done, ready, STRIPE_ROWS):
             bottom = min(top + STRIPE_ROWS, ready)
-            first = max(0, math.floor((top + 0.5) * factor - reach))
-            last = min(self.high[0], math.ceil((bottom - 0.5) * factor + reach))
-            stripe = self._band[first - self._band_top : last - self._band_top]
-            box = (0.0, top * factor - first, float(self.high[1]), min(bottom * factor, self.high[0]) - first)
             for channel in range(self._done.shape[2]):
-                plane = Image.fromarray(stripe[..., channel].astype(np.float32))
-                plane = plane.resize((self.target[1], bottom - top), Image.Resampling.LANCZOS, box=box)
-                self._done[top:bottom, :, channel] = from_unit(np.asarray(plane) / TOP, self.dtype)
+                plane = self._band[..., channel]
+                rows = _resampled(plane, self._band_top, self.high[0], self.target, top, bottom)
+                self._done[top:bottom, :, channel] = from_unit(rows / TOP, self.dtype)
         self._rows_done = ready
         needed = max(self._band_top, math.floor((ready + 0.5) * factor - reach))
         self._band = self._band[needed - self._band_top :].copy()  # a view would keep all of it
@@ -90,7 +86,25 @@ def resized(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     """
     if plane.shape == (height, width):
         return plane
-    if plane.dtype == np.uint8:
-        return np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS))
-    image = Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.LANCZOS)
-    return from_unit(np.asarray(image) / np.float32(np.iinfo(plane.dtype).max), plane.dtype)
+    done = np.empty((height, width), plane.dtype)
+    for top in range(0, height, STRIPE_ROWS):
+        bottom = min(top + STRIPE_ROWS, height)
+        rows = _resampled(plane, 0, plane.shape[0], (height, width), top, bottom)
+        done[top:bottom] = from_unit(rows / np.float32(np.iinfo(plane.dtype).max), plane.dtype)
+    return done
+
+
+def _resampled(
+    plane: np.ndarray, plane_top: int, source_height: int, target: tuple[int, int], top: int, bottom: int
+) -> np.ndarray:
+    """Rows top…bottom of a plane brought to `target` size, (bottom - top, target[1]) float32, as if it were done whole.
+
+    plane: the rows of the source from plane_top on, as far as they are needed; source_height counts them all.
+    """
+    factor = source_height / target[0]
+    reach = LANCZOS_PX * max(factor, 1) + 1
+    first = max(0, math.floor((top + 0.5) * factor - reach))
+    last = min(source_height, math.ceil((bottom - 0.5) * factor + reach))
+    stripe = Image.fromarray(plane[first - plane_top : last - plane_top].astype(np.float32))
+    box = (0.0, top * factor - first, float(plane.shape[1]), min(bottom * factor, source_height) - first)
+    return np.asarray(stripe.resize((target[1], bottom - top), Image.Resampling.LANCZOS, box=box))

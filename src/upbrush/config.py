@@ -54,6 +54,7 @@ class LossConfig(Settings):
     content: float = Field(1.0, ge=0, description="content error of repaints, times strength")
     style: float = Field(8.0, ge=0, description="style error of repaints, times strength")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
+    grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")
     blends: float = Field(0.2, ge=0, le=1, description="share of repaints at a strength drawn from (0, 1), not 1")
 
 

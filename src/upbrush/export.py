@@ -66,7 +66,7 @@ def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor],
     def draw(*shape: int) -> Tensor:
         return torch.rand(shape, generator=random)
 
-    code_size = generator.encoder.head.out_features
+    code_size = generator.encoder.code_size
     knobs = {"strength": draw(1, 1), "fidelity": draw(1, 1)}
     modulator = {"thumbnail": draw(1, 6, 32, 32), "code": draw(1, code_size) - 0.5, **knobs}
     renderer = {"low": draw(1, 3, 24, 36), "mods": 0.2 * (draw(1, generator.renderer.mods) - 0.5)}

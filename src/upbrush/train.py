@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
 from PIL import Image
 from torch import Tensor, nn
 
@@ -41,16 +42,20 @@ def run(
     features: Path | None = None,
     start: Path | None = None,
     minutes: float | None = None,
-    fabric: Fabric | None = None,
+    devices: int | None = None,
+    nodes: int = 1,
 ) -> Path:
     """Train, or go on training where `out` holds the state of an unfinished run with the same settings.
 
     data: folders of pictures and tar shards. features: VGG19 as safetensors, None to download. start: weights to
-    begin from. minutes: wall-clock budget of this call; the run can be resumed after it. Returns the weights' path.
+    begin from. minutes: wall-clock budget of this call; the run can be resumed after it. devices: GPUs, or processes
+    where there is no GPU, of each machine; None takes all GPUs, or one process. nodes: machines, each of which runs
+    this same command by torchrun. Returns the weights' path.
 
     Raises ConfigError, DataError, WeightsError; KeyboardInterrupt after the state has been saved.
     """
-    fabric = fabric or Fabric()
+    several = (devices or 1) * nodes > 1
+    fabric = Fabric(devices=devices or "auto", num_nodes=nodes, strategy=_together() if several else "auto")
     fabric.launch()
     fabric.seed_everything(config.train.seed, verbose=False)
     entries = scan(data)
@@ -218,6 +223,11 @@ class Trainer:
         log.info(
             "step %d/%d  %s", self.step, self.config.train.steps, "  ".join(f"{k} {v:.4f}" for k, v in sums.items())
         )
+
+
+def _together() -> DDPStrategy:
+    """How several processes train one generator; its one buffer is a constant, and need not be sent around."""
+    return DDPStrategy(forward_sync_buffers=False)
 
 
 def learning_rate(config: Config, step: int) -> float:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from upbrush.config import ModelConfig
-from upbrush.views import THUMBNAIL_PX, area_matrix
+from upbrush.views import STYLE_PX, THUMBNAIL_PX, area_matrix
 
 SCALE = 4
-PAD_PX = 4  # the low picture is extended by its edge, so that zero padding inside draws no frame along the borders
+PAD_PX = 2  # the low picture is extended by its edge, so that zero padding inside draws no frame along the borders
 COLOUR_MODS = 12  # a 3x3 matrix and an offset, as differences from the identity
 SLOPE = 0.1  # of the leaky rectifier
 
@@ -49,10 +49,42 @@ def colour_moments(x: Tensor) -> Tensor:
     return torch.cat([mean * 2 - 1, deviation * 4, pairs], 1)
 
 
-class StyleEncoder(nn.Module):
-    """A style picture to its code: strided convolutions, means and deviations of each depth, and colour moments.
+PALETTE = 6  # numbers of a code that are no convolution's work: the mean and deviation of the opponent colours
+OPPONENT = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+OPPONENT /= OPPONENT.norm(dim=1, keepdim=True)  # orthonormal: lightness, red against blue, green against both
+RATIOS = (0.25, 2.5)  # a grey picture is not blown up to any style's colours, nor a colourful one put out
 
-    The colour moments go in directly: what colours a style has need not be learnt by convolutions.
+
+def palette(x: Tensor) -> Tensor:
+    """Mean and deviation of lightness and the two opponent colours over a picture's cells.
+
+    x: (B, 3, H, W) in [0, 1], reduced to about 32 cells a side, so that texture is not taken for colour. Returns (B, 6)
+    float32.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        opponent = OPPONENT.to(x.device) @ (x.float().flatten(2) - 0.5)
+    mean = opponent.mean(2)
+    return torch.cat([mean, ((opponent - mean[..., None]).square().mean(2) + 1e-5).sqrt()], 1)
+
+
+def colour_transfer(of: Tensor, to: Tensor) -> Tensor:
+    """The colour mods that give a picture of one palette the mean and deviation of another.
+
+    After "Color Transfer between Images" (Reinhard et al., 2001), in plain opponent colours. of, to: (B, 6) of
+    `palette`. Returns (B, 12), as differences from the identity: what `Renderer` takes.
+    """
+    basis = OPPONENT.to(of.device)
+    ratio = ((to[:, 3:] + 0.02) / (of[:, 3:] + 0.02)).clamp(*RATIOS)
+    matrix = (basis.T * (ratio - 1)[:, None]) @ basis
+    offset = (to[:, :3] - ratio * of[:, :3]) @ basis
+    return torch.cat([matrix.flatten(1), offset], 1)
+
+
+class StyleEncoder(nn.Module):
+    """A style picture to its code: its palette, then what strided convolutions make of it.
+
+    The convolutions' channels are summed up by mean and deviation at each depth. Colour needs no learning: the first
+    six numbers of a code are the palette, and a blend of codes has the blended palette.
     """
 
     def __init__(self, config: ModelConfig):
@@ -60,7 +92,8 @@ class StyleEncoder(nn.Module):
         widths = config.encoder_channels
         self.stem = nn.Conv2d(3, widths[0], 5, 2, 2)
         self.stages = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.head = nn.Linear(2 * sum(widths) + 9, config.code_size)
+        self.code_size = config.code_size
+        self.head = nn.Linear(2 * sum(widths) + 9, config.code_size - PALETTE)
 
     def forward(self, style: Tensor) -> Tensor:
         """style: (B, 3, H, W) in [0, 1], short side 256. Returns codes (B, code_size)."""
@@ -69,8 +102,8 @@ class StyleEncoder(nn.Module):
         for stage in self.stages:
             x = F.leaky_relu(stage(x), SLOPE)
             summary += _moments(x)
-        code: Tensor = self.head(torch.cat(summary, 1))
-        return code
+        cells = F.avg_pool2d(style, STYLE_PX // THUMBNAIL_PX)  # as coarse as the thumbnail it will be compared with
+        return torch.cat([palette(cells), self.head(torch.cat(summary, 1)).float()], 1)
 
 
 def _moments(x: Tensor) -> list[Tensor]:
@@ -106,6 +139,8 @@ class Modulator(nn.Module):
         one = torch.ones_like(fidelity)
         restore = self._mlp(torch.cat([seen, torch.zeros_like(code), fidelity, 0 * one], 1))
         repaint = self._mlp(torch.cat([seen, code, fidelity, one], 1))
+        recolour = colour_transfer(palette(thumbnail[:, :3]), code[:, :PALETTE])
+        repaint = repaint + F.pad(recolour, (repaint.shape[1] - COLOUR_MODS, 0))
         return torch.lerp(restore, repaint, strength)
 
     def _mlp(self, x: Tensor) -> Tensor:
@@ -216,9 +251,9 @@ class Generator(nn.Module):
         low: (B, 3, h, w) in [0, 1]; style: (R, 3, H, W) in [0, 1] with R <= B, for the last R of the batch;
         strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. Returns (B, 3, 4h, 4w) float32.
         """
-        code = low.new_zeros(low.shape[0], self.encoder.head.out_features, dtype=torch.float32)
-        if len(style):
-            code = torch.cat([code[len(style) :], self.encoder(style).float()])
+        # Without styles too: an encoder that is never called has no gradient, and DistributedDataParallel waits for it.
+        code = self.encoder(style).float()
+        code = F.pad(code, (0, 0, low.shape[0] - len(style), 0))
         with torch.autocast(low.device.type, enabled=False):  # mods steer every layer: small, and worth float32
             mods = self.modulator(thumbnails(low), code, strength[:, None], fidelity[:, None])
         high: Tensor = self.renderer(low, mods)
