@@ -35,6 +35,7 @@ def test_weights_rebuild_themselves(saved):
     generator, config, header = weights.load(saved)
     assert config == tiny_config()
     assert header["step"] == "3"
+    assert saved.stat().st_mode & 0o777 == 0o644
     expected = tiny_generator().state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in generator.state_dict().items())
 

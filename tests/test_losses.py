@@ -50,6 +50,15 @@ def test_pixel_error_and_range_by_hand():
     assert losses.out_of_range(torch.full((1, 3, 4, 4), -0.5)).item() == pytest.approx(0.5)
 
 
+def test_structure_forgives_tones_and_not_shapes():
+    torch.manual_seed(0)
+    x = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8, mode="bilinear")
+    assert losses.structure_error(0.4 * x + 0.3, x).item() < 1e-3
+    assert losses.structure_error(x + 0.1 * torch.rand(1, 3, 64, 64), x).item() < 0.05  # strokes are finer than that
+    assert losses.structure_error(x.flip(3), x).item() > 0.5
+    assert losses.structure_error(1 - x, x).item() > 1.9
+
+
 def test_grid_deviation_sees_a_grid_and_nothing_else():
     ramp = torch.linspace(0, 1, 64).expand(1, 3, 64, 64)
     torch.manual_seed(0)
@@ -99,7 +108,7 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
-    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "style"}
+    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something

@@ -168,6 +168,32 @@ def test_the_average_starts_from_the_net_and_follows_it(tmp_path, data):
     assert all(torch.allclose(state["ema"][k], v, atol=1e-6) for k, v in state["generator"].items())
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_two_processes_train_one_generator(tmp_path, data):
+    """Each draws its own batch, and both end with the same weights; only the first writes."""
+    import subprocess
+    import sys
+
+    recipe = tmp_path / "recipe.toml"
+    tables = tiny_config(**RESTORE).model_dump(mode="json", exclude={"degradation"}, exclude_defaults=True)
+    lines = [
+        f"[{table}]\n" + "".join(f"{k} = {json.dumps(v)}\n" for k, v in fields.items())
+        for table, fields in tables.items()
+    ]
+    recipe.write_text("".join(lines))
+    command = [sys.executable, "-m", "upbrush", "train", recipe, "--data", data[0], "--out", tmp_path / "run"]
+    done = subprocess.run([*command, "--devices", "2"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Starting with 2 processes" in done.stderr
+    assert [r["step"] for r in rows(tmp_path / "run")] == [2, 4, 6]
+    alone = tmp_path / "alone"
+    train.run(tiny_config(**RESTORE), data, alone)
+    first = rows(tmp_path / "run")[0]["pixel"]  # of the first process, whose pictures are the same
+    assert first == pytest.approx(rows(alone)[0]["pixel"], rel=0.01)
+    assert any(not torch.equal(v, tensors(alone)[k]) for k, v in tensors(tmp_path / "run").items())
+
+
 def test_learning_rate_rises_stays_and_falls():
     config = tiny_config(train={"steps": 100, "warmup_steps": 10, "decay_share": 0.5, "lr": 1.0})
     rates = [train.learning_rate(config, step) for step in range(100)]

@@ -289,7 +289,7 @@ def train(
     ] = None,
     start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long; run again to go on.")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, help="GPUs, or processes without; all GPUs if left out.")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="GPUs, or processes without; all if left out.")] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start each by torchrun.")] = 1,
     changes: Annotated[list[str] | None, typer.Option("--set", help="As train.steps=2000; may be given again.")] = None,
 ) -> None:  # fmt: skip
@@ -299,9 +299,7 @@ def train(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
     settings = config.load(recipe, changes or [])
-    path = train.run(
-        settings, data, out, features=features, start=start, minutes=minutes, devices=devices, nodes=nodes
-    )
+    path = train.run(settings, data, out, features=features, start=start, minutes=minutes, devices=devices, nodes=nodes)
     typer.echo(path)
 
 

@@ -52,6 +52,7 @@ class LossConfig(Settings):
     pixel: float = Field(20.0, ge=0, description="absolute error of restored pictures")
     perceptual: float = Field(2.0, ge=0, description="VGG distance of restored pictures, times 1 - fidelity")
     content: float = Field(1.0, ge=0, description="content error of repaints, times strength")
+    structure: float = Field(0.0, ge=0, description="lost correlation of lightness of repaints, times strength")
     style: float = Field(8.0, ge=0, description="style error of repaints, times strength")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
     grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")

@@ -7,6 +7,7 @@ a test's stand-in. The runtime is imported when an engine is opened, so importin
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
@@ -255,11 +256,9 @@ class OpenVinoEngine(_FileEngine):
             raise ConfigError(f"precision is {precision!r}, expected {' or '.join(PRECISIONS)}")
         if find_spec("openvino") is None:
             raise ConfigError('engine openvino: not installed; pip install "upbrush[openvino]"')
-        import openvino
-
         self.precision = precision
         self.name = "openvino" if precision == "f32" else f"openvino-{precision}"
-        self._core = openvino.Core()
+        self._core = _openvino_core()
         super().__init__(model_dir, threads)
 
     @property
@@ -289,6 +288,18 @@ class OpenVinoEngine(_FileEngine):
                 raise _failed_run(path, error) from None
 
         return Graph(run, {key: str(getattr(value, "value", value)) for key, value in facts.items()})
+
+
+@cache
+def _openvino_core() -> Any:
+    """One for the whole process, never freed.
+
+    OpenVINO's CPU plugin gives the thread an alternate signal stack and frees it with its last core, but leaves it in
+    use: the next signal that Python handles, such as the end of a child process, is then a segmentation fault.
+    """
+    import openvino
+
+    return openvino.Core()
 
 
 def open_engine(name: str = "auto", model_dir: Path | str | None = None, threads: int | None = None) -> Engine:

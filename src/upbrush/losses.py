@@ -33,6 +33,16 @@ def vgg_distance(output: list[Tensor], truth: list[Tensor]) -> Tensor:
     return stack(layers).mean(0)
 
 
+def structure_error(output: Tensor, truth: Tensor) -> Tensor:
+    """One minus the correlation of lightness at the low pictures' size: a repaint may change tones, not shapes.
+
+    Law 5 (down(out) is in) as far as a repaint can keep it. output, truth: (B, 3, H, W). Returns (B,) in [0, 2].
+    """
+    a, b = (F.avg_pool2d(x.mean(1, keepdim=True), 4).flatten(1) for x in (output, truth))
+    a, b = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
+    return 1 - (a * b).sum(1) / ((a.square().sum(1) + 1e-4) * (b.square().sum(1) + 1e-4)).sqrt()
+
+
 def grid_deviation(output: Tensor) -> Tensor:
     """How strongly a picture repeats with the low pixels' period: the dot grid, as a deviation in [0, 1].
 
@@ -110,6 +120,7 @@ def objective(
         if count:
             painted = repainted[plain:]
             terms["content"] = _mean(content_error(seen[3][first:], truth[3][first:]), painted)
+            terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), painted)
             terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), painted)
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms

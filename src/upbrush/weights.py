@@ -41,6 +41,7 @@ def save(path: Path, generator: Generator, config: Config, note: Mapping[str, st
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         save_file(state, temporary, metadata=header)
+        temporary.chmod(0o644)  # safetensors makes files that only their owner reads, and these are to be shipped
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
