@@ -135,16 +135,27 @@ def test_a_batch_is_painted_picture_by_picture(generator):
     low, style = torch.rand(3, 3, 12, 12), torch.rand(2, 3, 32, 32)
     strength, fidelity = torch.tensor([0.0, 1.0, 1.0]), torch.tensor([1.0, 0.5, 0.2])
     with torch.no_grad():
-        together = generator(low, style, strength, fidelity)
-        first = generator(low[:1], style[:0], strength[:1], fidelity[:1])
-        last = generator(low[2:], style[1:], strength[2:], fidelity[2:])
+        together = generator(low, style, strength, fidelity).high
+        first = generator(low[:1], style[:0], strength[:1], fidelity[:1]).high
+        last = generator(low[2:], style[1:], strength[2:], fidelity[2:]).high
     assert torch.allclose(together[:1], first, atol=1e-3)
     assert torch.allclose(together[2:], last, atol=1e-3)
 
 
+def test_insets_are_the_last_pictures_cut_and_painted_with_their_own_mods(generator):
+    low, style = torch.rand(2, 3, 16, 20), torch.rand(1, 3, 32, 32)
+    knobs = torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.5])
+    with torch.no_grad():
+        high, inset = generator(low, style, *knobs, inset_px=1)
+        assert generator(low, style, *knobs).inset is None
+    assert inset.shape == (1, 3, 56, 72)
+    middle = (slice(None), slice(None), slice(24, 32), slice(28, -28))
+    assert torch.allclose(inset[middle], high[1:, :, 4:-4, 4:-4][middle], atol=1e-3)
+
+
 def test_gradients_reach_every_parameter(generator):
     low, style = torch.rand(2, 3, 12, 12), torch.rand(1, 3, 32, 32)
-    generator(low, style, torch.tensor([0.0, 0.5]), torch.tensor([1.0, 0.5])).square().mean().backward()
+    generator(low, style, torch.tensor([0.0, 0.5]), torch.tensor([1.0, 0.5])).high.square().mean().backward()
     silent = [n for n, p in generator.named_parameters() if p.grad is None or not p.grad.abs().max() > 0]
     assert silent == []
 

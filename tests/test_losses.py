@@ -8,6 +8,7 @@ from tiny_nets import tiny_config
 from upbrush import losses
 from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
+from upbrush.nn.generator import Painted
 
 
 def random_features(seed, batch=2):
@@ -32,6 +33,20 @@ def batch(count, repaint, strength=1.0, fidelity=0.5):
     return Batch(
         torch.rand(count, 3, 32, 32), torch.rand(count, 3, 8, 8), torch.rand(repaint, 3, 32, 32), strengths, fidelities
     )
+
+
+def whole(output):
+    return Painted(output, None)
+
+
+def test_border_error_compares_the_middle():
+    torch.manual_seed(0)
+    output = torch.rand(2, 3, 24, 32)
+    inset = output[..., 4:-4, 4:-4] + 0.25
+    assert torch.allclose(losses.border_error(output, inset), torch.tensor([0.25, 0.25]))
+    terms = losses.objective(Painted(output := torch.rand(3, 3, 32, 32), output[2:, :, 8:-8, 8:-8]), batch(3, 1),
+                             FakeFeatures(), tiny_config().loss)[1]  # fmt: skip
+    assert terms["border"] == 0
 
 
 def test_every_loss_is_zero_for_equal_pictures():
@@ -107,7 +122,7 @@ def test_content_error_is_relative():
 def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
-    loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
+    loss, terms = losses.objective(whole(output), batch(4, 1), FakeFeatures(), config)
     assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
@@ -119,7 +134,9 @@ def test_a_repaint_at_full_strength_is_not_held_to_the_truth():
     other = output.clone()
     other[1] = torch.rand(3, 32, 32)
     pictures = batch(2, 1, fidelity=1.0)
-    first, second = (losses.objective(o, pictures, FakeFeatures(), tiny_config().loss)[1] for o in (output, other))
+    first, second = (
+        losses.objective(whole(o), pictures, FakeFeatures(), tiny_config().loss)[1] for o in (output, other)
+    )
     assert first["pixel"] == second["pixel"]
     assert first["style"] != second["style"]
 
@@ -128,16 +145,16 @@ def test_a_blend_counts_for_both_in_proportion():
     pictures = batch(2, 1, strength=0.25, fidelity=1.0)
     output = pictures.high.clone()
     output[1] += 0.1
-    terms = losses.objective(output, pictures, FakeFeatures(), tiny_config().loss)[1]
+    terms = losses.objective(whole(output), pictures, FakeFeatures(), tiny_config().loss)[1]
     assert terms["pixel"].item() == pytest.approx(0.1 * 0.75 / 1.75, rel=1e-4)
 
 
 def test_fidelity_one_asks_for_no_features():
     pictures = batch(3, 0, fidelity=1.0)
-    _, terms = losses.objective(torch.rand(3, 3, 32, 32), pictures, None, tiny_config().loss)
+    _, terms = losses.objective(whole(torch.rand(3, 3, 32, 32)), pictures, None, tiny_config().loss)
     assert set(terms) == {"pixel", "range", "grid"}
 
 
 def test_features_missing_where_needed_is_said():
     with pytest.raises(ConfigError, match="--features"):
-        losses.objective(torch.rand(4, 3, 32, 32), batch(4, 1), None, tiny_config().loss)
+        losses.objective(whole(torch.rand(4, 3, 32, 32)), batch(4, 1), None, tiny_config().loss)

@@ -72,7 +72,7 @@ def test_a_run_leaves_what_it_promises(tmp_path, data, features):
     assert {"pixel", "perceptual", "content", "style", "range", "loss", "gradient", "lr"} <= set(rows(out)[0])
     generator, config, header = weights.load(path)
     assert config == tiny_config()
-    assert header["step"] == "6"
+    assert (header["step"], header["data"]) == ("6", "data")
     with Image.open(out / "samples" / "0000004.png") as sheet:
         assert sheet.size == (4 * 32, 4 * 32)
 
@@ -130,6 +130,8 @@ def test_beginning_from_weights(tmp_path, data):
     second = train.run(config, data, tmp_path / "second", start=first)
     a, b = (weights.load(path)[0].state_dict() for path in (first, second))
     assert all(torch.allclose(a[key], b[key], atol=1e-6) for key in a)
+    header = weights.load(second)[2]
+    assert header["from"] == f"{weights.load(first)[2]['identity']} after 6 steps"
     with pytest.raises(ConfigError, match="other sizes"):
         train.run(tiny_config(**RESTORE, model={"channels": 12}), data, tmp_path / "third", start=first)
 
@@ -156,7 +158,9 @@ def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, mo
 
 
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(train, "objective", lambda output, *_: (output.sum() * float("nan"), {"pixel": output.sum()}))
+    monkeypatch.setattr(
+        train, "objective", lambda painted, *_: (painted.high.sum() * float("nan"), {"pixel": painted.high.sum()})
+    )
     with pytest.raises(WeightsError, match="not finite, 6 times in a row"):
         train.run(tiny_config(**RESTORE), data, tmp_path / "run")
 

@@ -14,6 +14,7 @@ from upbrush.styles import Style
 
 LOW_PX = 128
 STYLES = 8
+FAVOURITES = ("monet", "van-gogh", "hokusai", "munch", "klimt", "kandinsky", "seurat", "rembrandt")
 COLUMNS = 4
 
 
@@ -48,12 +49,13 @@ def run(
 
 
 def choose(library: Mapping[str, Style], count: int) -> dict[str, Style]:
-    """So many styles, spread evenly over the library; raises StyleError where it is empty."""
+    """So many styles: favourites that are there, then others spread evenly; raises StyleError for an empty library."""
     if not library:
         raise StyleError("the model has no library of styles; reinstall upbrush, or fill it with `upbrush style make`")
-    names = list(library)
-    steps = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    return {names[step]: library[names[step]] for step in steps}
+    names = [name for name in FAVOURITES if name in library][:count]
+    others = [name for name in library if name not in names]
+    steps = np.linspace(0, len(others) - 1, min(count - len(names), len(others))).round().astype(int)
+    return {name: library[name] for name in [*names, *(others[step] for step in steps)]}
 
 
 def _enlarged(low: np.ndarray, resampling: Image.Resampling) -> Image.Image:

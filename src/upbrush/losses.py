@@ -7,6 +7,7 @@ from upbrush.config import LossConfig
 from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
 from upbrush.nn.features import Features
+from upbrush.nn.generator import Painted
 
 
 def pixel_error(output: Tensor, truth: Tensor) -> Tensor:
@@ -57,6 +58,16 @@ def grid_deviation(output: Tensor) -> Tensor:
     return (places.flatten(1).var(1, correction=0) + 1e-10).sqrt()
 
 
+def border_error(output: Tensor, inset: Tensor) -> Tensor:
+    """What a border changes: mean absolute error of a part painted alone against the same part of the whole.
+
+    Zero padding inside the Renderer tells it where a picture ends, and without this it draws a frame there. The whole
+    is taken as given. output: (R, 3, H, W), inset: its middle, (R, 3, H', W'). Returns (R,).
+    """
+    rows, columns = ((a - b) // 2 for a, b in zip(output.shape[2:], inset.shape[2:], strict=True))
+    return pixel_error(inset, output[..., rows:-rows, columns:-columns].detach())
+
+
 def moments(features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Mean and standard deviation over positions of each channel: a list of ((B, C), (B, C)), float32."""
     result = []
@@ -88,15 +99,16 @@ def content_error(output: Tensor, truth: Tensor) -> Tensor:
 
 
 def objective(
-    output: Tensor, batch: Batch, features: Features | None, weights: LossConfig
+    painted: Painted, batch: Batch, features: Features | None, weights: LossConfig
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The generator's loss on one batch, and its terms by name, unweighted.
 
     Each term is a mean over the pictures that it concerns, so the mix of a batch does not shift the balance between
     terms. A picture at a strength between restored and repainted counts for both, in that proportion.
 
-    output: (B, 3, P, P) float32. `features` may be None where no picture of the batch needs them.
+    `features` may be None where no picture of the batch needs them.
     """
+    output = painted.high
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
         "pixel": _mean(pixel_error(output, batch.high), restored),
@@ -118,10 +130,12 @@ def objective(
             distance = vgg_distance([x[:first] for x in seen], [x[:first] for x in truth])
             terms["perceptual"] = (distance * (1 - batch.fidelity[sharp])).mean()
         if count:
-            painted = repainted[plain:]
-            terms["content"] = _mean(content_error(seen[3][first:], truth[3][first:]), painted)
-            terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), painted)
-            terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), painted)
+            weight = repainted[plain:]
+            terms["content"] = _mean(content_error(seen[3][first:], truth[3][first:]), weight)
+            if painted.inset is not None:
+                terms["border"] = border_error(output[plain:], painted.inset).mean()
+            terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), weight)
+            terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), weight)
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms
 

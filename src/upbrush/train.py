@@ -61,6 +61,7 @@ def run(
     entries = scan(data)
     judge = vgg.load(features) if config.data.sharp + config.data.repaint else None
     trainer = Trainer(config, out, fabric, judge, start)
+    trainer.note["data"] = ", ".join(Path(path).name for path in data)
     trainer.fit(entries, None if minutes is None else time.monotonic() + 60 * minutes)
     return out / "weights.safetensors"
 
@@ -71,8 +72,10 @@ class Trainer:
     def __init__(self, config: Config, out: Path, fabric: Fabric, judge: vgg.Features | None, start: Path | None):
         self.config, self.out, self.fabric = config, out, fabric
         generator = Generator(config.model)
+        self.note: dict[str, str] = {}  # what the weights' header tells beside the settings
         if start is not None:
-            loaded, theirs, _ = weights.load(start)
+            loaded, theirs, header = weights.load(start)
+            self.note["from"] = f"{header['identity']} after {header.get('step', '?')} steps"
             if theirs.model != config.model:
                 raise ConfigError(f"{start}: a model of other sizes than the recipe's; take its recipe, or none")
             generator.load_state_dict(loaded.state_dict())
@@ -81,6 +84,7 @@ class Trainer:
         optimiser = torch.optim.Adam(generator.parameters(), config.train.lr, config.train.betas, fused=True)
         self.generator, self.optimiser = fabric.setup(generator, optimiser)
         self.judge = None if judge is None else judge.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.inset_px = config.data.crop_px // 20 if config.loss.border else 0  # a fifth of the low crop, at each side
         self.step, self.seconds = 0, 0.0
         self.rollbacks = 0
         self.good: dict[str, Any] = {}
@@ -127,8 +131,8 @@ class Trainer:
             group["lr"] = learning_rate(self.config, self.step)
         # not Fabric's "bf16-mixed": that rounds the inputs too, and a low picture in bfloat16 has lost its last bits
         with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
-            loss, terms = objective(output, batch, self.judge, self.config.loss)
+            painted = self.generator(batch.low, batch.style, batch.strength, batch.fidelity, self.inset_px)
+            loss, terms = objective(painted, batch, self.judge, self.config.loss)
         values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         self.optimiser.zero_grad(set_to_none=True)
@@ -142,12 +146,12 @@ class Trainer:
         self.step += 1
         if self._agreed(bool(broken)):
             self._roll_back(broken)
-            return {}, output.detach()
+            return {}, painted.high.detach()
         self.optimiser.step()
         self._update_ema()
         if self.step % SNAPSHOT_STEPS == 0:
             self._snapshot()
-        return values, output.detach()
+        return values, painted.high.detach()
 
     def _agreed(self, here: bool) -> bool:
         """Whether it is so on any process: all of them must stop, or roll back, at the same step."""
@@ -206,7 +210,7 @@ class Trainer:
         """Write the state and the moving average's weights."""
         if not self.fabric.is_global_zero:
             return
-        note = {"step": str(self.step), "seconds": f"{self.seconds:.0f}"}
+        note = self.note | {"step": str(self.step), "seconds": f"{self.seconds:.0f}"}
         state = self._networks() | {"config": self.config.model_dump(mode="json")}
         weights.save_state(self.out / "state.pt", state | {"step": self.step, "seconds": self.seconds})
         weights.save(self.out / "weights.safetensors", self.ema, self.config, note)

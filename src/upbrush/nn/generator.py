@@ -8,6 +8,8 @@ The Renderer takes no statistic from its input: it knows only a scale and a shif
 a colour matrix. So a picture painted in tiles equals the picture painted whole, and one set of mods is one look.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -236,6 +238,13 @@ def _bilinear_filters() -> Tensor:
     return torch.einsum("ay,bx->abyx", taps, taps).reshape(SCALE * SCALE, 1, 3, 3)
 
 
+class Painted(NamedTuple):
+    """What a generator makes of a batch: (B, 3, 4h, 4w) float32, and the insets, (R, 3, 4h', 4w') or None."""
+
+    high: Tensor
+    inset: Tensor | None
+
+
 class Generator(nn.Module):
     """StyleEncoder, Modulator and Renderer together, as they are trained."""
 
@@ -245,11 +254,12 @@ class Generator(nn.Module):
         self.renderer = Renderer(config)
         self.modulator = Modulator(config, self.renderer.mods)
 
-    def forward(self, low: Tensor, style: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
+    def forward(self, low: Tensor, style: Tensor, strength: Tensor, fidelity: Tensor, inset_px: int = 0) -> Painted:
         """Paint a batch of which the last pictures have styles and the first have none.
 
         low: (B, 3, h, w) in [0, 1]; style: (R, 3, H, W) in [0, 1] with R <= B, for the last R of the batch;
-        strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. Returns (B, 3, 4h, 4w) float32.
+        strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. inset_px: paint the last R once
+        more without so many low pixels at each side, 0 for not at all.
         """
         # Without styles too: an encoder that is never called has no gradient, and DistributedDataParallel waits for it.
         code = self.encoder(style).float()
@@ -257,4 +267,7 @@ class Generator(nn.Module):
         with torch.autocast(low.device.type, enabled=False):  # mods steer every layer: small, and worth float32
             mods = self.modulator(thumbnails(low), code, strength[:, None], fidelity[:, None])
         high: Tensor = self.renderer(low, mods)
-        return high
+        if not (inset_px and len(style)):
+            return Painted(high, None)
+        inner = low[-len(style) :, :, inset_px:-inset_px, inset_px:-inset_px]
+        return Painted(high, self.renderer(inner, mods[-len(style) :]))

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The small model, version 0: the commands that make one like it, anew.
+#
+#   UPBRUSH_DATA=folder-with-the-tars UPBRUSH_FEATURES=vgg19.safetensors runs/small.sh OUT
+#
+# Both runs resume where they were when the script is started again. The shipped weights were made in one sitting of two
+# hours on two CPU cores that did other work as well, while the recipe was found: small-pixels for 1,240 steps, then
+# small.toml in five parts, each begun from the moving average of the one before:
+#   a    480 steps  pixel 40, perceptual 4, content 1, style 16; PAD_PX 4
+#   b     80 steps  grid 200 added; PAD_PX 2
+#   c    290 steps  the palette in the code (docs/log.md, 6)
+#   d    370 steps  pixel 60, content 1.5, structure 20 added
+#   e  2,100 steps  border 20 added: small.toml as it stands
+set -euo pipefail
+out=${1:?"give a folder for the runs: runs/small.sh OUT"}
+: "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
+data=(--data "$UPBRUSH_DATA/train-faces.tar" --data "$UPBRUSH_DATA/train-photos.tar" --data "$UPBRUSH_DATA/train-art.tar")
+here=$(dirname "$0")/..
+
+upbrush train "$here/recipes/small-pixels.toml" "${data[@]}" --out "$out/pixels"
+upbrush train "$here/recipes/small.toml" "${data[@]}" --from "$out/pixels/weights.safetensors" --out "$out/small"
+upbrush export "$out/small/weights.safetensors" --out "$here/src/upbrush/model"
+python "$here/runs/library.py"
