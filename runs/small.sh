@@ -5,12 +5,13 @@
 #
 # Both runs resume where they were when the script is started again. The shipped weights were made in one sitting of two
 # hours on two CPU cores that did other work as well, while the recipe was found: small-pixels for 1,240 steps, then
-# small.toml in five parts, each begun from the moving average of the one before:
-#   a    480 steps  pixel 40, perceptual 4, content 1, style 16; PAD_PX 4
+# small.toml in six parts, each begun from the moving average of the one before:
+#   a    480 steps  restore 8, pixel 40, perceptual 4, content 1, style 16; PAD_PX 4
 #   b     80 steps  grid 200 added; PAD_PX 2
 #   c    290 steps  the palette in the code (docs/log.md, 6)
 #   d    370 steps  pixel 60, content 1.5, structure 20 added
-#   e  2,100 steps  border 20 added: small.toml as it stands
+#   e    250 steps  border 20 added
+#   f  1,650 steps  restore 12, pixel 100, perceptual 6, style 28: small.toml as it stands, falling over the last 3/4
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/small.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"

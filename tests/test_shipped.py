@@ -1,6 +1,8 @@
 """The laws of the architecture on the model that ships, and on photographs that scikit-image bundles."""
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -162,3 +164,25 @@ def test_the_weights_are_those_of_the_onnx_files(low):
     with torch.no_grad():
         expected = generator.renderer(torch.from_numpy(picture), torch.from_numpy(mods)[None]).numpy()
     assert np.abs(engine.render(picture, mods) - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize(("kind", "least"), [("faces", 1.0), ("photos", 0.8), ("art", 0.7)])
+def test_unseen_pictures_of_each_kind_are_restored(painter, kind, least):
+    """Paintings too: a model that knew only photographs would give an artwork another style."""
+    data = Path(os.environ.get("UPBRUSH_DATA", ""))
+    truths = sorted((data / "val" / kind).glob("*.png"))[:6]
+    if not os.environ.get("UPBRUSH_DATA") or not truths:
+        pytest.skip("UPBRUSH_DATA names no folder with val/")
+    gains = []
+    for path in truths:
+        with Image.open(path) as opened:
+            truth = opened.convert("RGB")
+        small = truth.resize((truth.width // 4, truth.height // 4), Image.Resampling.BICUBIC)
+        plain = small.resize(truth.size, Image.Resampling.BICUBIC)
+        high = painter.paint(small, fidelity=1.0)
+        gains.append(
+            psnr(luma(np.asarray(high)), luma(np.asarray(truth)))
+            - psnr(luma(np.asarray(plain)), luma(np.asarray(truth)))
+        )
+        assert np.abs(np.asarray(high).mean((0, 1)) - np.asarray(truth).mean((0, 1))).max() < 1.5
+    assert np.mean(gains) > least
