@@ -5,13 +5,15 @@
 #
 # Both runs resume where they were when the script is started again. The shipped weights were made in one sitting of two
 # hours on two CPU cores that did other work as well, while the recipe was found: small-pixels for 1,240 steps, then
-# small.toml in six parts, each begun from the moving average of the one before:
+# small.toml in seven parts, each begun from the moving average of the one before:
 #   a    480 steps  restore 8, pixel 40, perceptual 4, content 1, style 16; PAD_PX 4
 #   b     80 steps  grid 200 added; PAD_PX 2
 #   c    290 steps  the palette in the code (docs/log.md, 6)
 #   d    370 steps  pixel 60, content 1.5, structure 20 added
 #   e    250 steps  border 20 added
-#   f  1,650 steps  restore 12, pixel 100, perceptual 6, style 28: small.toml as it stands, falling over the last 3/4
+#   f    490 steps  restore 12, pixel 100, perceptual 6, style 28
+#   g  1,150 steps  sharp 1, pixel 250, perceptual 12, content 2, structure 25, style 36: small.toml as it stands, with
+#                   --set train.steps=1150 --set train.decay_share=0.9 --set train.warmup_steps=40
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/small.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"

@@ -115,7 +115,9 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
         raise ConfigError(f"{out}: a picture from standard input has no name; give a file to write it to")
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{out}: is a file; several pictures need a folder")
+        if len(inputs) > 1 or _is_folder(inputs[0]):
+            raise ConfigError(f"{out}: is a file; several pictures need a folder")
+        raise ConfigError(f"{out}: is a file, and has no suffix to tell the format; choose another, as in {out}.png")
     jobs, ignored = _pairs(inputs, folder, suffix)
     _refuse_clashes(jobs)
     _probe(folder)
@@ -160,10 +162,16 @@ def run(
 
 
 def _named(error: UpbrushError, job: Job) -> UpbrushError:
-    """The error with the picture's name in front, unless it names it or the output already."""
-    known = str(job.source) in str(error) or str(job.target) in str(error)
-    name = "standard input" if job.source == STREAM else str(job.source)
-    return error if known and job.source != STREAM else type(error)(f"{name}: {error}")
+    """The error with the picture's name in front, unless it begins with that or the output's already."""
+    name = source_words(job)
+    target = "standard output" if job.target == STREAM else str(job.target)
+    known = str(error).startswith((f"{name}: ", f"{target}: "))
+    return error if known else type(error)(f"{name}: {error}")
+
+
+def source_words(job: Job) -> str:
+    """What to call the picture of a job in messages."""
+    return "standard input" if job.source == STREAM else str(job.source)
 
 
 def _is_folder(name: str) -> bool:

@@ -7,9 +7,11 @@ standard error and exit code 2; a batch in which some pictures failed ends with 
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
 
 import typer
 from typer.core import TyperGroup
@@ -17,22 +19,42 @@ from typer.core import TyperGroup
 from upbrush.errors import ConfigError, StyleError, UpbrushError, WeightsError
 
 if TYPE_CHECKING:
-    from upbrush.batch import Knobs, Plan, Saved
+    from upbrush.batch import Job, Knobs, Plan, Saved
     from upbrush.painter import Painter
 
 USER_ERROR, SOME_FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+# Wrong words. By its version Typer brings a copy of Click or needs Click itself; this name is in both.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 class Commands(TyperGroup):
-    """A group of commands that shows our own errors in one line."""
+    """A group of commands that shows our own errors, and wrong words, in one line."""
+
+    def make_context(self, *words: Any, **extra: Any) -> Any:
+        """Read the words; wrong ones end with exit code 2."""
+        with one_line_errors():
+            return super().make_context(*words, **extra)
 
     def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
         """Run the command; an UpbrushError ends it with exit code 2."""
-        try:
+        with one_line_errors():
             return super().invoke(ctx)
-        except UpbrushError as error:
-            complain(str(error))
-            raise typer.Exit(USER_ERROR) from None
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End with exit code 2 and one line for a mistake of the user's."""
+    try:
+        yield
+    except UpbrushError as error:
+        complain(str(error))
+        raise typer.Exit(USER_ERROR) from None
+    except UsageError as error:
+        if "\n" in error.message:  # no words at all: the help is shown
+            raise
+        path = error.ctx.command_path if error.ctx else "upbrush"
+        complain(f"{error.format_message().rstrip('.')} (see `{path} -h`)")
+        raise typer.Exit(USER_ERROR) from None
 
 
 def group(help: str) -> typer.Typer:
@@ -87,7 +109,7 @@ def options(
 
 @app.command()
 def paint(
-    inputs: Annotated[list[str], typer.Argument(metavar="IN...", help="Pictures and folders; - is standard input.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="IN", help="Pictures and folders; - is standard input.")],
     out: Annotated[str, typer.Option("--out", "-o", help="A file, a folder, or - for standard output.")],
     style: Annotated[
         str | None, typer.Option("--style", "-s", help="A name, a picture, a .style, random, monet:.7,klimt:.3")
@@ -97,7 +119,7 @@ def paint(
     keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")] = False,
     scale: Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")] = None,
     size: Annotated[str | None, typer.Option(help="3000x2000, long:3000, short:2000 or fit:3000x2000.")] = None,
-    memory: Annotated[str, typer.Option(help="The most memory that painting may take.")] = "1GB",
+    memory: Annotated[str, typer.Option(help="About what painting may take, beside the program.")] = "1GB",
     threads: Threads = None,
     engine: EngineName = "auto",
     model: Model = None,
@@ -127,7 +149,7 @@ def paint(
         summarise(plan, 0, 0, quiet)
         return
     painter = Painter(open_engine(engine, model, threads), memory=memory)
-    chosen = styles.resolve(wanted, painter.engine) if wanted else None
+    chosen = styles.resolve(wanted, painter.engine) if wanted is not None else None
     strength = 0.0 if chosen is None else 1.0 if strength is None else strength
     paint_plan(plan, painter, batch.Knobs(chosen, strength, fidelity, keep_colours, scale, size), saved, quiet)
 
@@ -147,15 +169,20 @@ def style_wanted(style: str | None, seed: int | None, strength: float | None, ke
 def paint_plan(plan: "Plan", painter: "Painter", knobs: "Knobs", saved: "Saved", quiet: bool) -> None:
     """Paint what is planned, showing how far it is; ends with the exit code that is due."""
     from upbrush import batch
-    from upbrush.screen import ticker
+    from upbrush.screen import Notes, ticker
 
     painted, failed = 0, 0
     alone = len(plan.jobs) == 1 and not plan.done
     try:
-        with ticker(len(plan.jobs), quiet) as tick:
+        with ticker(len(plan.jobs), quiet) as tick, Notes(tick) as notes:
+
+            def begun(job: "Job") -> None:
+                notes.picture = batch.source_words(job)
+                tick.begin(job.source.name)
+
             outcomes = batch.run(
                 plan.jobs, painter, knobs, saved, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer,
-                begun=lambda job: tick.begin(job.source.name), progress=tick.tile,
+                begun=begun, progress=tick.tile,
             )  # fmt: skip
             for outcome in outcomes:
                 tick.end()
@@ -165,7 +192,8 @@ def paint_plan(plan: "Plan", painter: "Painter", knobs: "Knobs", saved: "Saved",
                     failed += 1
                     tick.complain(str(outcome.error))
     except KeyboardInterrupt:
-        complain(f"stopped; {painted} of {len(plan.jobs)} painted, the same command goes on from there")
+        told = f"{painted} of {len(plan.jobs)} painted, the same command goes on from there"
+        complain(f"stopped; {'nothing was written' if alone else told}")
         raise typer.Exit(INTERRUPTED) from None
     if not alone:
         summarise(plan, painted, failed, quiet)
@@ -188,7 +216,7 @@ def summarise(plan: "Plan", painted: int, failed: int, quiet: bool) -> None:
 
 @app.command("styles")
 def list_styles(
-    sheet: Annotated[Path | None, typer.Option(help="Write the previews on one page, as sheet.png.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="A picture file for their previews, on one page.")] = None,
     model: Model = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -199,9 +227,10 @@ def list_styles(
     library = styles.library(model)
     if not library:
         raise StyleError("the model has no library of styles; reinstall upbrush")
+    if sheet is not None:  # first, so that an error is not looked for behind a long list
+        picture.write(picture.from_image(styles.sheet(library)), sheet, overwrite=overwrite)
     show_styles(library)
     if sheet is not None:
-        picture.write(picture.from_image(styles.sheet(library)), sheet, overwrite=overwrite)
         typer.echo(f"\npreviews: {sheet}")
 
 
@@ -211,7 +240,7 @@ Words = Annotated[str, typer.Option(help="Kept in the file.")]
 
 @style_app.command("make")
 def make_style(
-    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE...", help="One picture of the style, or several.")],
+    pictures: Annotated[list[Path], typer.Argument(metavar="PICTURE", help="One picture of the style, or several.")],
     out: StyleOut,
     name: Name = "",
     artist: Words = "",
@@ -225,7 +254,7 @@ def make_style(
     from upbrush import picture, styles
     from upbrush.engine import open_engine
 
-    refuse_existing(out, overwrite)
+    refuse_unfit(out, overwrite)
     opened = open_engine(engine, model)
     pixels = [styles.plain_pixels(picture.read(path)) for path in pictures]
     style = styles.make(pixels, opened, name or out.stem, artist=artist, source=source, licence=licence)
@@ -246,7 +275,7 @@ def blend_styles(
     from upbrush import styles
     from upbrush.engine import open_engine
 
-    refuse_existing(out, overwrite)
+    refuse_unfit(out, overwrite)
     opened = open_engine(engine, model)
     style = styles.resolve(blend, opened)
     style = replace(style, name=name or style.name, preview=styles.preview(style, opened))
@@ -257,7 +286,7 @@ def blend_styles(
 @style_app.command("show")
 def show_style(
     style: Annotated[str, typer.Argument(metavar="STYLE", help="Anything that paint --style takes.")],
-    preview: Annotated[Path | None, typer.Option(help="Write the preview, as preview.png.")] = None,
+    preview: Annotated[Path | None, typer.Option(help="A picture file for its preview.")] = None,
     model: Model = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -267,14 +296,17 @@ def show_style(
 
     engine = open_engine(model_dir=model)
     found = styles.resolve(style, engine)
-    screen.show_style(found, styles.nearest(found, styles.library(model))[:3])
     if preview is not None:
         shown = found.preview or styles.preview(found, engine)
         picture.write(picture.read(shown), preview, overwrite=overwrite)
+    screen.show_style(found, styles.nearest(found, styles.library(model))[:3])
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
+def refuse_unfit(path: Path, overwrite: bool) -> None:
     """See that a style file may be written, before work is done for it."""
+    from upbrush import styles
+
+    styles.check_suffix(path)
     if path.exists() and not overwrite:
         raise StyleError(f"{path}: is there already; choose another name, or give --overwrite")
 
@@ -330,7 +362,7 @@ def demo(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the pictures.")] = Path("demo"),
     engine: EngineName = "auto",
     model: Model = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and where to look.")] = False,
 ) -> None:
     """Restore and repaint photographs in eight styles, to look at."""
     from upbrush import demo, styles

@@ -56,7 +56,7 @@ def pillow_limited(max_pixels: int | None) -> Iterator[None]:
             found = re.search(r"\d+", str(error))
             raise PictureError(
                 f"has {found[0] if found else 'too many'} pixels, more than the limit of {max_pixels}; cut or shrink "
-                "it first, or allow more pixels"
+                "it first, or in Python read it with more max_pixels"
             ) from None
         finally:
             Image.MAX_IMAGE_PIXELS = before
@@ -84,7 +84,10 @@ def refuse_films(image: Any) -> None:
     """Raise PictureError for an animation and for a document of several pages; layers and phones' extras are fine."""
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format in _FILMS:
-        raise PictureError(f"is an animated {_FILMS[image.format]} of {frames} frames; paint it with `upbrush video`")
+        raise PictureError(
+            f"is an animated {_FILMS[image.format]} of {frames} frames; save them as pictures and paint their folder "
+            "(`upbrush video` is still to come)"
+        )
     if frames > 1 and image.format == "TIFF":
         pages = 0
         for frame in range(frames):
@@ -145,7 +148,8 @@ def register_heif() -> bool:
 
 
 def source_name(source: object) -> str:
-    """What to call a source in messages."""
+    """What to call a source or a target in messages."""
     if isinstance(source, str | Path):
         return str(source)
-    return str(getattr(source, "name", "")) or "the picture"
+    name = str(getattr(source, "name", ""))
+    return {"": "the picture", "<stdin>": "standard input", "<stdout>": "standard output"}.get(name, name)

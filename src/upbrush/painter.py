@@ -215,8 +215,8 @@ def _luminance(high: np.ndarray) -> np.ndarray:
 
 
 def _knob(name: str, value: float, meaning: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.floating) or not 0 <= value <= 1:
-        raise ConfigError(f"{name} {value} is not in 0…1: {meaning}")
+    if not sizes.is_number(value) or not 0 <= value <= 1:
+        raise ConfigError(f"{name} {value!r} is not in 0…1: {meaning}")
     return float(value)
 
 

@@ -183,6 +183,8 @@ def _taken(image: Image.Image, file: IO[bytes] | None) -> Picture:
     """Everything of an opened image. file: what it was opened from, for the bits that Pillow leaves."""
     # Before anything is loaded: loading forgets how the pixels are stored, and closes what metadata is read from.
     deep = file is not None and sixteen.is_deep(image)
+    if image.format == "PNG":  # its getexif loads, and would call the EXIF damaged where the pixels are cut short
+        image.load()
     on_its_side, exif = metadata.orientation(image) > 4, metadata.read_exif(image)
     icc, dpi = image.info.get("icc_profile"), metadata.read_dpi(image)
     if file is not None and deep:

@@ -1,8 +1,10 @@
 """What the command line shows: results on standard output; progress and errors, in one line, on standard error."""
 
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 import typer
@@ -49,6 +51,30 @@ class Quiet:
         typer.echo(one_line(message), err=True)
 
 
+class Notes(logging.Handler):
+    """Tells what the rooms log about a picture by way of the ticker: with its name, and without tearing the bar."""
+
+    def __init__(self, tick: Ticker) -> None:
+        super().__init__()
+        self.picture = ""  # the one that is being painted
+        self._tick, self._logger = tick, logging.getLogger("upbrush")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line on standard error."""
+        self._tick.complain(f"{self.picture}: {record.getMessage()}")
+
+    def __enter__(self) -> "Notes":
+        self._logger.addHandler(self)
+        self._logger.propagate = False
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._logger.removeHandler(self)
+        self._logger.propagate = True
+
+
 def one_line(message: str) -> str:
     """A message as it is shown."""
     return f"upbrush: {plain(' '.join(message.split()))}"
@@ -91,16 +117,22 @@ def ticker(pictures: int, quiet: bool) -> Iterator[Ticker]:
 
 
 def show_styles(styles: "Mapping[str, Style]") -> None:
-    """A table of the library."""
+    """A table of the library; what is the same for all of it is told once, below."""
     from rich.console import Console
     from rich.table import Table
 
+    rows = [{"artist": one.artist, "source": one.source, "licence": one.licence} for one in styles.values()]
+    common = {key: word for key, word in rows[0].items() if len(rows) > 1 and all(row[key] == word for row in rows)}
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("style", "artist", "source", "licence"):
-        table.add_column(heading, overflow="fold" if heading == "style" else "ellipsis")
-    for name, style in styles.items():
-        table.add_row(*(_plain(word) for word in (name, style.artist, style.source, style.licence)))
+    table.add_column("style", overflow="fold")
+    for heading in [key for key in rows[0] if key not in common]:
+        table.add_column(heading, overflow="fold")
+    for name, row in zip(styles, rows, strict=True):
+        table.add_row(*(_plain(word) for word in (name, *(row[key] for key in row if key not in common))))
     Console(highlight=False).print(table)
+    told = "; ".join(word for word in common.values() if word)
+    if told:
+        typer.echo(f"\nall: {told}")
 
 
 def show_style(style: "Style", near: list[tuple[str, float]]) -> None:

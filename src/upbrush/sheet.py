@@ -1,5 +1,6 @@
 """Many small pictures with a name under each, on one page: previews of styles, the demo, samples of a training run."""
 
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
@@ -31,7 +32,7 @@ def sheet(cells: Sequence[tuple[str, Image.Image | None]], columns: int, cell_px
         else:
             page.paste(_within(image, cell_px), (left, top))
         for number, line in enumerate(label.split("\n")):
-            text = _shortened(line, font, cell_px)
+            text = _shortened(_in_ascii(line), font, cell_px)
             draw.text((left, top + cell_px + round(text_px * (0.2 + 1.3 * number))), text, fill=INK, font=font)
     return page
 
@@ -52,3 +53,9 @@ def _shortened(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, wi
     while text and font.getlength(text + "…") > width_px:
         text = text[:-1]
     return text + "…"
+
+
+def _in_ascii(text: str) -> str:
+    """Letters without their accents: Pillow's own font draws a box for most others."""
+    bare = unicodedata.normalize("NFKD", text.replace("–", "-").replace("—", "-"))
+    return "".join(letter for letter in bare if not unicodedata.combining(letter)).encode("ascii", "replace").decode()

@@ -2,6 +2,7 @@
 
 import math
 import re
+from numbers import Real
 
 from upbrush.errors import ConfigError
 
@@ -38,9 +39,15 @@ def target_size(
 
 
 def _scaled(width: int, height: int, scale: float) -> tuple[int, int]:
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 1 <= scale <= LARGEST_SCALE:
-        raise ConfigError(f"scale {scale} is not in 1…{LARGEST_SCALE}: 1 enhances at the same size, 4 is usual")
-    return max(1, math.floor(width * scale + 0.5)), max(1, math.floor(height * scale + 0.5))
+    if not is_number(scale) or not 1 <= scale <= LARGEST_SCALE:
+        raise ConfigError(f"scale {scale!r} is not in 1…{LARGEST_SCALE}: 1 enhances at the same size, 4 is usual")
+    factor = float(scale)
+    return max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
+
+
+def is_number(value: object) -> bool:
+    """Is it one number, Python's or numpy's? True and False are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def _sized(width: int, height: int, size: str) -> tuple[int, int]:

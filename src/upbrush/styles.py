@@ -87,8 +87,7 @@ def read(path: Path | str) -> Style:
 def write(style: Style, path: Path | str, overwrite: bool = False) -> None:
     """Write a .style file whole or not at all. Raises StyleError where it is there already or cannot be written."""
     path = Path(path)
-    if path.suffix != SUFFIX:
-        raise StyleError(f"{path}: a style file is called something{SUFFIX}; name it {path.stem}{SUFFIX}")
+    check_suffix(path)
     fields = {
         "format": FORMAT,
         "version": VERSION,
@@ -109,6 +108,12 @@ def write(style: Style, path: Path | str, overwrite: bool = False) -> None:
         saving.store(path, save, overwrite)
     except PictureError as error:  # what it says fits any file
         raise StyleError(str(error)) from None
+
+
+def check_suffix(path: Path) -> None:
+    """Raise StyleError unless a path is named as a style file is."""
+    if path.suffix != SUFFIX:
+        raise StyleError(f"{path}: a style file is called something{SUFFIX}; name it {path.stem}{SUFFIX}")
 
 
 def make(
@@ -139,6 +144,7 @@ def preview(style: Style, engine: Engine) -> bytes:
 def blend(parts: Sequence[tuple[Style, float]]) -> Style:
     """Mix styles: the mean of their codes by weight. Weights need not sum to 1.
 
+    A blend has the licences of its parts, or none where one of them has none: nobody said that it may be used so.
     Raises StyleError for no parts, a weight that is negative or not finite, or styles of different models.
     """
     weights = np.array([weight for _, weight in parts], np.float64)
@@ -156,7 +162,7 @@ def blend(parts: Sequence[tuple[Style, float]]) -> Style:
         models.pop(),
         artist=_joined(style.artist for style in styles),
         source=_joined(style.source for style in styles),
-        licence=_joined(style.licence for style in styles),
+        licence=_joined(style.licence for style in styles) if all(style.licence for style in styles) else "",
     )
 
 
@@ -238,7 +244,7 @@ def sheet(styles: Mapping[str, Style], columns: int = 6) -> Image.Image:
                 image = Image.open(io.BytesIO(style.preview)).convert("RGB")
             except (OSError, ValueError, SyntaxError):  # the header was whole when it was read, the rest is not
                 image = None
-        cells.append((f"{name}\n{style.artist}", image))
+        cells.append((f"{name}\n{style.artist.partition(' (')[0]}", image))  # no room for the years
     return contact_sheet(cells, columns, PREVIEW_PX)
 
 
