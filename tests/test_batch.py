@@ -113,6 +113,7 @@ def test_a_named_file_that_is_there_is_an_error_not_skipped(photos, tmp_path):
         (["a.png"], "x.png", Saved(format="jpeg"), ConfigError, "is the name of PNG, the format asked for is jpeg"),
         (["a.png"], "out", Saved(format="xyz"), PictureError, "cannot write 'xyz' files"),
         (["a.png", "b.jpg"], "notes.txt", Saved(), ConfigError, "several pictures need a folder"),
+        (["a.png"], "trip/noname", Saved(), ConfigError, "no suffix to tell the format"),
         (["a.png", "b.jpg"], "-", Saved(), ConfigError, "standard output takes one picture"),
         (["."], "-", Saved(), ConfigError, "standard output takes one picture"),
         (["-"], "out", Saved(), ConfigError, "has no name"),
@@ -127,6 +128,7 @@ def test_a_named_file_that_is_there_is_an_error_not_skipped(photos, tmp_path):
 def test_what_does_not_go_together_is_refused(photos, monkeypatch, inputs, out, saved, error, words):
     monkeypatch.chdir(photos)
     Image.fromarray(draw(4, 4)).save("a.webp")  # beside a.png
+    Path("trip/noname").touch()
     with pytest.raises(error, match=words):
         batch.plan(inputs, out, saved)
 
@@ -229,6 +231,13 @@ def test_a_bad_stream_is_named_so(painter):
     outcomes, written = run([Job(batch.STREAM, batch.STREAM)], painter, stdin=b"no picture")
     assert str(outcomes[0].error).startswith("standard input: ")
     assert written == b""
+
+
+def test_an_error_on_the_way_to_a_stream_names_the_picture(photos, painter):
+    painter.memory_bytes = 1
+    outcomes, _ = run([Job(photos / "a.png", batch.STREAM)], painter)
+    assert isinstance(outcomes[0].error, OutOfMemoryError)
+    assert str(outcomes[0].error).startswith(f"{photos / 'a.png'}: ")
 
 
 def test_pictures_tell_how_they_were_made(photos, tmp_path, painter):

@@ -82,23 +82,34 @@ def test_the_version_is_the_packages():
 
 
 @pytest.mark.parametrize(
-    "words",
+    ("words", "said"),
     [
-        [],
-        ["paint"],
-        ["paint", "x.png"],
-        ["paint", "x.png", "-o", "y.png", "--strength", "1.5"],
-        ["paint", "x.png", "-o", "y.png", "--fidelity", "-1"],
-        ["paint", "x.png", "-o", "y.png", "--scale", "17"],
-        ["paint", "x.png", "-o", "y.png", "--threads", "0"],
-        ["paint", "x.png", "-o", "y.png", "--no-such-option"],
-        ["frobnicate"],
+        (["paint"], "'IN'"),
+        (["paint", "x.png"], "--out"),
+        (["paint", "x.png", "-o", "y.png", "--strength", "1.5"], "--strength"),
+        (["paint", "x.png", "-o", "y.png", "--fidelity", "-1"], "--fidelity"),
+        (["paint", "x.png", "-o", "y.png", "--scale", "17"], "--scale"),
+        (["paint", "x.png", "-o", "y.png", "--threads", "0"], "--threads"),
+        (["paint", "x.png", "-o", "y.png", "--no-such-option"], "--no-such-option"),
+        (["frobnicate"], "frobnicate"),
+        (["style", "frobnicate"], "see `upbrush style -h`"),
+        (["--no-such-option"], "see `upbrush -h`"),
     ],
 )
-def test_wrong_words_end_with_2(words):
+def test_wrong_words_are_one_line_and_2(words, said):
+    done = program(*words)
+    assert (done.returncode, done.stdout) == (2, b"")
+    told = done.stderr.decode()
+    assert told.startswith("upbrush: ")
+    assert told.count("\n") == 1
+    assert said in told
+
+
+@pytest.mark.parametrize("words", [[], ["style"]])
+def test_no_words_show_the_help(words):
     done = upbrush_says(*words)
     assert done.exit_code == 2
-    assert "Traceback" not in done.output
+    assert "Commands:" in done.output
 
 
 def test_a_picture_is_restored(photo, tmp_path):
@@ -173,6 +184,8 @@ def test_quiet_says_nothing_when_all_went_well(photos, tmp_path):
         (["photo.png", "-o", "photo.png/x.png"], "cannot be made"),
         (["photo.png", "-o", "out.png", "-s", "kilmt"], "did you mean klimt?"),
         (["photo.png", "-o", "out.png", "-s", "nothing.jpg"], "no such file"),
+        (["photo.png", "-o", "out.png", "-s", ""], "no style is called ''"),
+        (["cut.png", "-o", "out.png"], "damaged or cut short"),
         (["photo.png", "-o", "out.png", "-s", "foreign.style"], "belongs to model other"),
         (["photo.png", "-o", "out.png", "--strength", "0.5"], "--strength goes with a style"),
         (["photo.png", "-o", "out.png", "--keep-colours"], "--keep-colours goes with a style"),
@@ -189,6 +202,7 @@ def test_quiet_says_nothing_when_all_went_well(photos, tmp_path):
 def test_a_mistake_is_one_line_and_2_and_writes_nothing(photo, monkeypatch, words, said):
     monkeypatch.chdir(photo.parent)
     (photo.parent / "taken.png").touch()
+    (photo.parent / "cut.png").write_bytes(photo.read_bytes()[:-60])
     styles.write(styles.Style("x", np.zeros(256), "other"), "foreign.style")
     before = sorted(photo.parent.iterdir())
     done = upbrush_says("paint", *words)
@@ -198,6 +212,13 @@ def test_a_mistake_is_one_line_and_2_and_writes_nothing(photo, monkeypatch, word
     assert done.stderr.startswith("upbrush: ")
     assert done.stderr.count("\n") == 1
     assert sorted(photo.parent.iterdir()) == before
+
+
+def test_what_is_lost_is_told_with_the_pictures_name(tmp_path):
+    Image.new("RGBA", (8, 8)).save(tmp_path / "clear.png")
+    done = upbrush_says("paint", tmp_path / "clear.png", "-o", tmp_path / "large.jpg")
+    assert done.exit_code == 0
+    assert done.stderr == f"upbrush: {tmp_path / 'clear.png'}: JPEG has no transparency: laid on white\n"
 
 
 def test_a_terminal_is_not_sent_a_picture(photo, monkeypatch):
@@ -270,9 +291,11 @@ def test_styles_are_listed_and_shown_on_a_sheet(tmp_path):
     lines = done.stdout.splitlines()
     assert [line.split()[0] for line in lines[:4]] == ["style", "klimt", "monet", "van-gogh"]
     assert "Gustav Klimt" in lines[1]
-    assert "CC0-1.0" in lines[1]
+    assert done.stdout.count("CC0-1.0") == 1  # the same for all
     assert shape(tmp_path / "sheet.png")[1] > 3 * 128
-    assert upbrush_says("styles", "--sheet", tmp_path / "sheet.png").exit_code == 2  # there already
+    again = upbrush_says("styles", "--sheet", tmp_path / "sheet.png")
+    assert (again.exit_code, again.stdout) == (2, "")
+    assert "there already" in again.stderr
 
 
 def test_a_style_is_made_shown_and_painted_with(photo, tmp_path):
@@ -291,6 +314,7 @@ def test_a_style_is_made_shown_and_painted_with(photo, tmp_path):
     again = upbrush_says("style", "make", photo, "-o", out)
     assert again.exit_code == 2
     assert "is there already" in again.stderr
+    assert "name it mine.style" in upbrush_says("style", "make", "nowhere.png", "-o", tmp_path / "mine.txt").stderr
     assert upbrush_says("style", "make", photo, "-o", out, "--overwrite").exit_code == 0
     assert styles.read(out).name == "mine"
 

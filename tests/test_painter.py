@@ -312,8 +312,14 @@ def test_spread():
 @pytest.mark.parametrize("knob", ["strength", "fidelity"])
 @pytest.mark.parametrize("value", [1.5, -0.1, float("nan"), float("inf"), "1", None, True])
 def test_knobs_out_of_range(knob, value):
-    with pytest.raises(ConfigError, match=rf"^{knob} {value} is not in 0…1: "):
+    with pytest.raises(ConfigError, match=rf"^{knob} {value!r} is not in 0…1: "):
         Painter(FakeEngine()).paint(np.zeros((4, 4), np.uint8), **{knob: value})
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int64, np.float32, np.float64])
+def test_numpys_numbers_are_numbers(kind):
+    painted = Painter(FakeEngine()).paint(np.zeros((4, 4), np.uint8), strength=kind(1), fidelity=kind(0), scale=kind(2))
+    assert painted.shape == (8, 8)
 
 
 def test_sizes_out_of_range():

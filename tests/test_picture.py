@@ -480,9 +480,9 @@ BAD = {
     "text.png": (lambda: b"Dear Sir,\nthis is a letter", "is not a picture.*begins with 'Dear Sir,·th'"),
     "empty.png": (lambda: b"", r"is empty \(0 bytes\)"),
     "bomb.png": (bomb, "has 900000000 pixels, more than the limit of 100000000"),
-    "film.gif": (lambda: animated("gif"), "animated GIF of 2 frames; paint it with `upbrush video`"),
-    "film.png": (lambda: animated("png"), "animated PNG of 2 frames; paint it with `upbrush video`"),
-    "film.webp": (lambda: animated("webp"), "animated WebP of 2 frames; paint it with `upbrush video`"),
+    "film.gif": (lambda: animated("gif"), "animated GIF of 2 frames; save them as pictures"),
+    "film.png": (lambda: animated("png"), "animated PNG of 2 frames; save them as pictures"),
+    "film.webp": (lambda: animated("webp"), "animated WebP of 2 frames; save them as pictures"),
     "scan.tif": (lambda: animated("tiff"), "TIFF of 2 pages; save the one to paint"),
     "figure.eps": (lambda: saved(Image.new("RGB", (4, 4)), "eps"), "is EPS, a program"),
     "photo.heic": (lambda: b"\0\0\0\x18ftypheic" + bytes(20), "is HEIC, which needs a plugin; pip install pillow-heif"),
@@ -500,6 +500,20 @@ def test_bad_files_are_named_in_one_line(name, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(PictureError, match=words):
         picture.read(io.BytesIO(make()))
+
+
+@pytest.mark.parametrize("name", ["truncated.png", "truncated16.png"])
+def test_a_picture_cut_short_is_not_blamed_on_its_exif(name, caplog):
+    with pytest.raises(PictureError, match="damaged or cut short"):
+        picture.read(BAD[name][0]())
+    assert caplog.text == ""
+
+
+def test_standard_streams_go_by_their_names():
+    stream = io.BytesIO(b"")
+    stream.name = "<stdin>"
+    with pytest.raises(PictureError, match=r"^standard input: is empty"):
+        picture.read(stream)
 
 
 def test_files_that_are_not_there(tmp_path):

@@ -41,6 +41,11 @@ def test_labels_are_written_and_cut_to_the_cell():
     assert dark[1].max() < GAP_PX + CELL_PX
 
 
+def test_accents_and_dashes_are_written_as_pillows_font_has_them():
+    plain, accented = (sheet([(label, None)], 1, CELL_PX) for label in ("Durer-C", "Dürer–Č"))
+    np.testing.assert_array_equal(plain, accented)
+
+
 def test_more_lines_make_room():
     assert sheet([("one\ntwo\nthree", None)], 1, CELL_PX).height > sheet([("one", None)], 1, CELL_PX).height + 20
 

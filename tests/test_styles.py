@@ -192,6 +192,12 @@ def test_a_blend_is_the_weighted_mean(model_dir):
     np.testing.assert_array_equal(styles.blend([(monet, 1), (klimt, 0)]).code, monet.code)
 
 
+def test_a_blend_claims_no_licence_that_a_part_has_not(model_dir):
+    monet, klimt = (styles.library(model_dir)[name] for name in ("monet", "klimt"))
+    assert styles.blend([(monet, 1), (replace(klimt, licence=""), 1)]).licence == ""
+    assert styles.blend([(monet, 1), (replace(klimt, licence="mine"), 1)]).licence == "CC0-1.0, mine"
+
+
 @pytest.mark.parametrize("weights", [[], [0, 0], [-1, 2], [np.nan, 1], [np.inf, 1]])
 def test_a_blend_refuses_weights_that_mean_nothing(style, weights):
     with pytest.raises(StyleError, match="weights of 0 or more"):
