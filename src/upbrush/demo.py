@@ -14,7 +14,7 @@ from upbrush.styles import Style
 
 LOW_PX = 128
 STYLES = 8
-FAVOURITES = ("monet", "van-gogh", "hokusai", "munch", "klimt", "kandinsky", "seurat", "rembrandt")
+FAVOURITES = ("monet", "munch", "kandinsky", "beardsley", "cezanne", "filonov", "durer", "hiroshige")
 COLUMNS = 4
 
 
