@@ -130,7 +130,7 @@ def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--low", default="2000x1500", help="size of the large picture")
-    parser.add_argument("--medium", default="420x300", help="size of the picture painted whole and in tiles")
+    parser.add_argument("--medium", default="360x300", help="size of the picture painted whole and in tiles")
     parser.add_argument("--memory", default="1GB", help="the budget of the large picture")
     parser.add_argument("--cold", type=int, default=5, help="cold starts")
     parser.add_argument("--threads", type=int, default=2)
