@@ -60,8 +60,8 @@ def run(
     fabric.seed_everything(config.train.seed, verbose=False)
     entries = scan(data)
     judge = vgg.load(features) if config.data.sharp + config.data.repaint else None
-    trainer = Trainer(config, out, fabric, judge, start)
-    trainer.note["data"] = ", ".join(Path(path).name for path in data)
+    note = {"data": ", ".join(Path(path).name for path in data)}
+    trainer = Trainer(config, out, fabric, judge, start, note)
     trainer.fit(entries, None if minutes is None else time.monotonic() + 60 * minutes)
     return out / "weights.safetensors"
 
@@ -69,10 +69,18 @@ def run(
 class Trainer:
     """What changes while a run goes on: the networks, the optimiser, the step."""
 
-    def __init__(self, config: Config, out: Path, fabric: Fabric, judge: vgg.Features | None, start: Path | None):
+    def __init__(
+        self,
+        config: Config,
+        out: Path,
+        fabric: Fabric,
+        judge: vgg.Features | None,
+        start: Path | None,
+        note: dict[str, str],
+    ):
         self.config, self.out, self.fabric = config, out, fabric
         generator = Generator(config.model)
-        self.note: dict[str, str] = {}  # what the weights' header tells beside the settings
+        self.note = dict(note)  # what the weights' header tells beside the settings
         if start is not None:
             loaded, theirs, header = weights.load(start)
             self.note["from"] = f"{header['identity']} after {header.get('step', '?')} steps"
