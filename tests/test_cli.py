@@ -368,7 +368,7 @@ def test_training_says_what_to_install(words, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "torch" else find_spec(name))
     done = upbrush_says(*words)
     assert done.exit_code == 2
-    assert done.stderr == 'upbrush: torch: not installed; training needs pip install "upbrush[train]"\n'
+    assert done.stderr == 'upbrush: torch: not installed; this needs pip install "upbrush[train]"\n'
 
 
 @pytest.fixture

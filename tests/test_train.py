@@ -1,5 +1,6 @@
 """The loop: learns, resumes exactly, survives what is not a number, stops on time."""
 
+import copy
 import json
 import logging
 
@@ -7,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_nets import tiny_config
+from tiny_nets import TINY_GAME, tiny_config
 
 from upbrush import train, weights
 from upbrush.errors import ConfigError, WeightsError
+from upbrush.game import Game
 from upbrush.nn import features as vgg
 
 
@@ -53,6 +55,7 @@ def features(tmp_path):
 
 
 RESTORE = {"data": {"sharp": 0, "repaint": 0}}
+WITH_GAME = {"data": {"repaint": 2}, "game": TINY_GAME | {"patch_px": 8, "penalty_every": 2}}
 
 
 def rows(out):
@@ -84,7 +87,7 @@ def test_restoring_is_learnt(tmp_path, data):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-@pytest.mark.parametrize("changes", [RESTORE, {}], ids=["restore", "all"])
+@pytest.mark.parametrize("changes", [RESTORE, {}, WITH_GAME], ids=["restore", "all", "game"])
 def test_stop_and_resume_equals_one_run(tmp_path, data, features, changes, monkeypatch):
     config = tiny_config(**changes)
     train.run(config, data, tmp_path / "whole", features=features)
@@ -155,6 +158,55 @@ def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, mo
     assert "back to the last good state" in caplog.text
     assert all(torch.isfinite(v).all() for v in tensors(tmp_path / "run").values())
     assert weights.load_state(tmp_path / "run" / "state.pt")["step"] == 6
+
+
+@pytest.mark.parametrize("culprit", ["discriminator", "game"])
+def test_a_game_that_breaks_is_named_and_both_sides_go_back(tmp_path, data, features, culprit, monkeypatch, caplog):
+    name = {"discriminator": "losses", "game": "generator_loss"}[culprit]
+    method, calls, at_rollback = getattr(Game, name), [], []
+
+    def broken_once(self, *args):
+        calls.append(1)
+        value = method(self, *args)
+        if len(calls) != 4:
+            return value
+        return (value[0] * float("nan"), value[1]) if isinstance(value, tuple) else value * float("nan")
+
+    def look(self, names):
+        roll_back(self, names)
+        at_rollback.append(copy.deepcopy(self.game.discriminator.module.state_dict()))
+        at_rollback.append(self.good["game"]["discriminator"])
+
+    roll_back = train.Trainer._roll_back
+    monkeypatch.setattr(Game, name, broken_once)
+    monkeypatch.setattr(train.Trainer, "_roll_back", look)
+    with caplog.at_level(logging.INFO):
+        train.run(tiny_config(**WITH_GAME), data, tmp_path / "run", features=features)
+    assert f"step 4: {culprit}" in caplog.text
+    assert f"rolled back: {culprit}" in caplog.text
+    assert all(torch.equal(value, at_rollback[1][key]) for key, value in at_rollback[0].items())
+    rates = [r["lr"] for r in rows(tmp_path / "run")]
+    assert rates[2] == pytest.approx(train.CUT * train.learning_rate(tiny_config(**WITH_GAME), 6), rel=1e-6)
+
+
+def test_a_lost_game_raises_an_alarm_once(tmp_path, data, features, monkeypatch, caplog):
+    report, seen = train.Trainer._report, []
+
+    def lost(self, means, writer):
+        seen.append(means["diversity"])
+        report(self, means | {"accuracy": 1.0, "diversity": 0.0}, writer)
+
+    monkeypatch.setattr(train, "ALARM_REPORTS", 2)
+    monkeypatch.setattr(train.Trainer, "_report", lost)
+    with caplog.at_level(logging.WARNING):
+        train.run(tiny_config(**WITH_GAME), data, tmp_path / "run", features=features)
+    alarms = weights.load_state(tmp_path / "run" / "state.pt")["alarms"]
+    assert [a.split(";")[0] for a in alarms] == [
+        "step 4: the discriminator is always right",
+        "step 4: pictures in different styles look alike",
+    ]
+    assert caplog.text.count("may have collapsed") == 2
+    assert min(seen) > 0.05, "the palette in the code alone gives so much diversity"
 
 
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):

@@ -24,6 +24,7 @@ TINY = {
         "ema_halflife_steps": 4,
     },
 }
+TINY_GAME = {"weight": 1.0, "channels": [8, 16], "embedding": 16, "patch_px": 16, "patches": 4, "warmup_steps": 2}
 
 
 def tiny_config(**changes) -> Config:

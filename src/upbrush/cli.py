@@ -7,75 +7,37 @@ standard error and exit code 2; a batch in which some pictures failed ends with 
 import logging
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
-from upbrush.errors import ConfigError, StyleError, UpbrushError, WeightsError
+from upbrush.console import (
+    INTERRUPTED,
+    SOME_FAILED,
+    TERMINATED,
+    USER_ERROR,
+    EngineName,
+    Model,
+    Name,
+    Overwrite,
+    Threads,
+    complain,
+    group,
+    need,
+)
+from upbrush.errors import ConfigError, StyleError, WeightsError
 
 if TYPE_CHECKING:
     from upbrush.batch import Job, Knobs, Plan, Saved
     from upbrush.painter import Painter
 
-USER_ERROR, SOME_FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
-# Wrong words. By its version Typer brings a copy of Click or needs Click itself; this name is in both.
-UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
-
-
-class Commands(TyperGroup):
-    """A group of commands that shows our own errors, and wrong words, in one line."""
-
-    def make_context(self, *words: Any, **extra: Any) -> Any:
-        """Read the words; wrong ones end with exit code 2."""
-        with one_line_errors():
-            return super().make_context(*words, **extra)
-
-    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
-        """Run the command; an UpbrushError ends it with exit code 2."""
-        with one_line_errors():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """End with exit code 2 and one line for a mistake of the user's."""
-    try:
-        yield
-    except UpbrushError as error:
-        complain(str(error))
-        raise typer.Exit(USER_ERROR) from None
-    except UsageError as error:
-        if "\n" in error.message:  # no words at all: the help is shown
-            raise
-        path = error.ctx.command_path if error.ctx else "upbrush"
-        complain(f"{error.format_message().rstrip('.')} (see `{path} -h`)")
-        raise typer.Exit(USER_ERROR) from None
-
-
-def group(help: str) -> typer.Typer:
-    """A group of commands, plain: no completion, no boxes, no tracebacks in colour."""
-    return typer.Typer(
-        cls=Commands, help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
-        pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
-    )  # fmt: skip
-
+TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx")
 
 app = group("Enlarge pictures four times, restored as they are or repainted in the style of another.")
 style_app = group("Make, blend and look at styles.")
 app.add_typer(style_app, name="style")
-
-Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the engine; all cores if left out.")]
-EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, openvino or openvino-bf16.")]
-Model = Annotated[
-    Path | None, typer.Option("--model", envvar="UPBRUSH_MODEL", help="Folder of a model of `upbrush export`.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
-Name = Annotated[str, typer.Option("--name", help="What to call the style; its file's name if left out.")]
 
 
 def main() -> NoReturn:
@@ -326,7 +288,7 @@ def train(
     changes: Annotated[list[str] | None, typer.Option("--set", help="As train.steps=2000; may be given again.")] = None,
 ) -> None:  # fmt: skip
     """Train a generator by a recipe."""
-    need_heavy_half()
+    need("train", *TRAINING)
     from upbrush import config, train
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
@@ -341,20 +303,11 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="The folder for the model's files.")],
 ) -> None:
     """Write the files that painting uses, checked against the weights."""
-    need_heavy_half()
+    need("train", *TRAINING)
     from upbrush import export
 
     for path in export.export(weights, out):
         typer.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
-
-
-def need_heavy_half() -> None:
-    """Say how to get what training and export need, where it is missing."""
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx") if not find_spec(name)]
-    if missing:
-        raise ConfigError(f'{", ".join(missing)}: not installed; training needs pip install "upbrush[train]"')
 
 
 @app.command()
@@ -384,10 +337,3 @@ def doctor(threads: Threads = None, model: Model = None) -> None:
     show_health(health)
     if health.problem is not None:
         raise WeightsError(health.problem)
-
-
-def complain(message: str) -> None:
-    """One line on standard error."""
-    from upbrush.screen import one_line
-
-    typer.echo(one_line(message), err=True)

@@ -43,6 +43,8 @@ class DataConfig(Settings):
     style_kinds: tuple[str, ...] = Field((), description="kinds that styles are drawn from; empty: all")
     bicubic_share: float = Field(0.5, ge=0, le=1, description="share of low pictures that are plain bicubic")
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
+    detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
+    buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")
     workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
 
 
@@ -60,11 +62,30 @@ class LossConfig(Settings):
     blends: float = Field(0.2, ge=0, le=1, description="share of repaints at a strength drawn from (0, 1), not 1")
 
 
+class GameConfig(Settings):
+    """The discriminator and its game with the generator."""
+
+    weight: float = Field(0.0, ge=0, description="of the game in the generator's loss; 0: no discriminator")
+    loss: Literal["relativistic", "hinge"] = Field("relativistic", description="how logits become losses")
+    channels: tuple[int, ...] = Field((32, 64, 128, 192), description="channels of the patch encoder's stages")
+    embedding: int = Field(256, ge=8, description="numbers that a patch is summed up in")
+    patch_px: int = Field(32, ge=8, multiple_of=8, description="side of the patches; the second size is twice it")
+    patches: int = Field(8, ge=1, description="most patches of each size judged in a picture")
+    spectral: bool = Field(False, description="spectral normalisation of the discriminator")
+    lr: float = Field(4e-4, gt=0, description="learning rate of the discriminator, before warm-up and decay")
+    penalty: float = Field(0.1, ge=0, description="gamma of R1 and R2; 0: none")
+    penalty_every: int = Field(8, ge=1, description="steps between penalties, which count for all of them")
+    clip_norm: float = Field(10.0, gt=0, description="the discriminator's gradients are scaled down to this norm")
+    warmup_steps: int = Field(200, ge=0, description="steps over which the game's weight rises from zero")
+    augment: bool = Field(False, description="DiffAugment, for some hundreds of pictures or fewer")
+
+
 class TrainConfig(Settings):
     """The loop."""
 
     steps: int = Field(20_000, ge=1, description="steps in all; the learning rate falls to zero over them")
-    lr: float = Field(1e-3, gt=0, description="highest learning rate of Adam")
+    optimiser: Literal["adam", "muon"] = Field("muon", description="of the generator; see muon.py")
+    lr: float = Field(1e-3, gt=0, description="highest learning rate")
     warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises from zero")
     decay_share: float = Field(0.7, ge=0, le=1, description="last share of the steps, over which it falls (cosine)")
     betas: tuple[float, float] = (0.9, 0.99)
@@ -72,6 +93,7 @@ class TrainConfig(Settings):
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
     seed: int = 0
     precision: Literal["bf16", "float32"] = Field("bf16", description="of the networks; losses are float32")
+    compile: bool = Field(False, description="compile the networks first: a minute at the start, steps nearly halved")
     log_every_steps: int = Field(20, ge=1)
     sample_every_steps: int = Field(500, ge=1)
     save_every_minutes: float = Field(5, gt=0)
@@ -84,6 +106,7 @@ class Config(Settings):
     data: DataConfig = DataConfig()
     degradation: Degradation = Degradation()
     loss: LossConfig = LossConfig()
+    game: GameConfig = GameConfig()
     train: TrainConfig = TrainConfig()
 
 

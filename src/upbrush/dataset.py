@@ -1,8 +1,9 @@
 """Folders of pictures and tar shards in, training batches out.
 
-Every batch is a pure function of (seed, step, rank): a run that stops and resumes draws what it would have drawn, and
-no shuffle state has to be saved. Shards are WebDataset tars (`00000.webp` beside `00000.json`), indexed once and read
-in place; a folder's pictures take the name of the folder that they lie in as their kind.
+Where the data is indexed, every batch is a pure function of (seed, step, rank): a run that stops and resumes draws what
+it would have drawn, and no shuffle state has to be saved. A tar is a WebDataset shard (`00000.webp` beside
+`00000.json`), indexed once and read in place; a folder's pictures take the name of the folder that they lie in as their
+kind. A pattern or an address of shards, or a folder of them, is streamed (streaming.py) and never indexed.
 """
 
 import io
@@ -10,30 +11,32 @@ import json
 import logging
 import signal
 import tarfile
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, distributed
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from upbrush.config import Config, DataConfig
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
+from upbrush.streaming import ALONE, ENDINGS, TARS, Reader, Shards, Streamed, expand, is_pattern, stream, stream_of
 from upbrush.views import STYLE_PX
 
-ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".avif"})
+FORMATS = ("WEBP", "JPEG", "PNG", "BMP", "TIFF", "AVIF")  # all of ENDINGS; named, so that Pillow tries no other
 TRIES = 20  # pictures drawn in a row that cannot be read, before the data is called unusable
 log = logging.getLogger(__name__)
 Cut = Callable[[Image.Image, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Entry:
+class Indexed:
     """Where one picture's bytes lie: a file of its own (size None), or a part of a shard."""
 
     path: Path
@@ -47,6 +50,10 @@ class Entry:
         with self.path.open("rb") as file:
             file.seek(self.offset)
             return file.read() if self.size is None else file.read(self.size)
+
+
+Entry = Indexed | Shards  # what the data of a run is listed as
+Pick = Callable[[np.random.Generator], Indexed | Streamed]  # draws a picture
 
 
 @dataclass(frozen=True)
@@ -64,30 +71,41 @@ class Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
 
 
-def scan(paths: Sequence[Path]) -> list[Entry]:
+def scan(paths: Sequence[Path | str]) -> list[Entry]:
     """List the pictures of folders (recursively) and tar shards, in a fixed order.
 
-    Raises DataError where a path is missing, no tar and no folder, or holds no picture.
+    A pattern such as `shards/{000..099}.tar`, an address (`https:`, `pipe:` and whatever else webdataset opens) and a
+    folder of tars become one stream each. Raises DataError where a path is missing, no tar and no folder, or holds no
+    picture.
     """
     entries: list[Entry] = []
-    for path in map(Path, paths):
+    for source in map(str, paths):
+        path = Path(source)
         if path.is_dir():
-            found = [
-                Entry(file, str(file.relative_to(path)), file.parent.name)
-                for file in sorted(path.rglob("*"))
-                if file.suffix.lower() in ENDINGS and file.is_file()
-            ]
+            entries += _scan_folder(path)
         elif path.is_file():
-            found = _scan_shard(path)
+            entries += _scan_shard(path)
+        elif is_pattern(source):
+            entries.append(expand(source))
         else:
             raise DataError(f"{path}: no such file or folder; give a folder of pictures or a .tar of them")
-        if not found:
-            raise DataError(f"{path}: holds no picture; expected {', '.join(sorted(ENDINGS))}")
-        entries += found
     return entries
 
 
-def _scan_shard(path: Path) -> list[Entry]:
+def _scan_folder(path: Path) -> list[Entry]:
+    files = [file for file in sorted(path.rglob("*")) if file.is_file()]
+    tars = [file for file in files if file.name.lower().endswith(TARS)]
+    found: list[Entry] = [
+        Indexed(file, str(file.relative_to(path)), file.parent.name) for file in files if file.suffix.lower() in ENDINGS
+    ]
+    if found and tars:
+        raise DataError(f"{path}: holds pictures and tars, such as {tars[0].name}; give the one or the other by name")
+    if not found and not tars:
+        raise DataError(f"{path}: holds no picture; expected {', '.join(sorted(ENDINGS))}")
+    return found or [stream_of(tars)]
+
+
+def _scan_shard(path: Path) -> list[Indexed]:
     pictures, notes = {}, {}
     try:
         with tarfile.open(path) as shard:
@@ -100,32 +118,63 @@ def _scan_shard(path: Path) -> list[Entry]:
     except (tarfile.TarError, OSError, json.JSONDecodeError, EOFError) as error:
         reason = str(error).splitlines()[0]  # tarfile tells each way of opening it on a line of its own
         raise DataError(f"{path}: is not a whole tar shard ({reason}); expected pictures, each with a .json") from None
+    if not pictures:
+        raise DataError(f"{path}: holds no picture; expected {', '.join(sorted(ENDINGS))}")
     return [
-        Entry(path, f"{path.name}:{m.name}", notes.get(stem, {}).get("kind", path.stem), m.offset_data, m.size)
+        Indexed(path, f"{path.name}:{m.name}", notes.get(stem, {}).get("kind", path.stem), m.offset_data, m.size)
         for stem, m in pictures.items()
     ]
 
 
 class Batches(Dataset[Batch]):
-    """The batches of a run, by step."""
+    """The batches of a run, by step; with streamed pictures, those of one reader, and to be asked for in order."""
 
-    def __init__(self, entries: Sequence[Entry], config: Config, rank: int = 0):
+    def __init__(
+        self, entries: Sequence[Entry], config: Config, rank: int = 0, reader: Reader = ALONE, first_step: int = 0
+    ):
         self.config, self.rank = config, rank
         data = config.data
-        self.entries = list(entries)
+        self.entries = [entry for entry in entries if isinstance(entry, Indexed)]
         groups = defaultdict(list)
         for index, entry in enumerate(self.entries):
             groups[entry.kind].append(index)
         self.kinds = {kind: np.array(indices) for kind, indices in groups.items()}
-        self.shares = {k: share for k, share in data.mix.items() if share > 0} or {
-            kind: len(indices) / len(self.entries) for kind, indices in self.kinds.items()
-        }
-        for wanted in (*self.shares, *data.style_kinds):
-            if wanted not in self.kinds:
-                raise DataError(f"the recipe asks for pictures of kind {wanted!r}; the data has {sorted(self.kinds)}")
-        styles = data.style_kinds or tuple(self.kinds)
-        self.styles = np.concatenate([self.kinds[kind] for kind in styles])
+        self.streams = _by_kind(entries)
+        if both := self.kinds.keys() & self.streams.keys():
+            raise DataError(f"pictures of kind {min(both)!r} are given both indexed and as a stream; give one of them")
+        known = [*self.kinds, *self.streams]
+        self.shares = {k: share for k, share in data.mix.items() if share > 0} or self._natural_shares()
+        self.style_kinds = data.style_kinds or tuple(known)
+        for wanted in (*self.shares, *self.style_kinds):
+            if wanted not in known:
+                raise DataError(f"the recipe asks for pictures of kind {wanted!r}; the data has {sorted(known)}")
+        seed = f"{config.train.seed}:{first_step}"
+        self.contents = {kind: self._pick_of(kind, f"{seed}:content", reader) for kind in self.shares}
+        self.style = self._style_pick(f"{seed}:style", reader)
         self.bad: set[str] = set()
+
+    def _natural_shares(self) -> dict[str, float]:
+        """Every picture alike; of streams, whose pictures nobody has counted, every shard."""
+        if self.kinds and self.streams:
+            raise DataError("data.mix is empty: say the share of each kind where some are indexed and some are streams")
+        counts = Counter({kind: len(indices) for kind, indices in self.kinds.items()})
+        counts.update({kind: len(shards.urls) for kind, shards in self.streams.items()})
+        return {kind: number / counts.total() for kind, number in counts.items()}
+
+    def _pick_of(self, kind: str, seed: str, reader: Reader) -> Pick:
+        if kind in self.kinds:
+            return partial(self._one_of, self.kinds[kind])
+        pictures = stream(self.streams[kind], f"{seed}:{kind}", reader, self.config.data.buffer)
+        return lambda rng: next(pictures)
+
+    def _style_pick(self, seed: str, reader: Reader) -> Pick:
+        if not self.streams.keys() & set(self.style_kinds):
+            return partial(self._one_of, np.concatenate([self.kinds[kind] for kind in self.style_kinds]))
+        picks = [self._pick_of(kind, seed, reader) for kind in self.style_kinds]
+        return lambda rng: picks[rng.integers(len(picks))](rng)
+
+    def _one_of(self, among: np.ndarray, rng: np.random.Generator) -> Indexed:
+        return self.entries[int(among[rng.integers(len(among))])]
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of one step."""
@@ -134,8 +183,8 @@ class Batches(Dataset[Batch]):
         count = data.restore + data.sharp + data.repaint
         names, shares = list(self.shares), np.array(list(self.shares.values()))
         kinds = rng.choice(len(names), count, p=shares / shares.sum())
-        high = torch.stack([self._draw(rng, self.kinds[names[kind]], self._content) for kind in kinds])
-        styles = [self._draw(rng, self.styles, _style) for _ in range(data.repaint)]
+        high = torch.stack([self._draw(rng, self.contents[names[kind]], self._content) for kind in kinds])
+        styles = [self._draw(rng, self.style, _style) for _ in range(data.repaint)]
         style = torch.stack(styles) if styles else torch.zeros(0, 3, STYLE_PX, STYLE_PX)
         strength = np.zeros(count)
         if data.repaint:
@@ -158,12 +207,12 @@ class Batches(Dataset[Batch]):
             low[real] = degrade(high[real], generator, settings=self.config.degradation)
         return low
 
-    def _draw(self, rng: np.random.Generator, among: np.ndarray, cut: Cut) -> Tensor:
+    def _draw(self, rng: np.random.Generator, pick: Pick, cut: Cut) -> Tensor:
         """One picture, cut; a picture that cannot be read is reported by name, once, and another is drawn."""
         for _ in range(TRIES):
-            entry = self.entries[int(among[rng.integers(len(among))])]
+            entry = pick(rng)
             try:
-                with Image.open(io.BytesIO(entry.read())) as image:
+                with Image.open(io.BytesIO(entry.read()), formats=FORMATS) as image:
                     pixels: np.ndarray = cut(image.convert("RGB"), rng)
                 return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -185,7 +234,13 @@ def _cut(image: Image.Image, data: DataConfig, rng: np.random.Generator) -> np.n
     if wanted != short:
         width, height = (max(crop, round(side * wanted / short)) for side in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return _square(image, crop, rng)
+    return max((_square(image, crop, rng) for _ in range(data.detail_tries)), key=_detail)
+
+
+def _detail(pixels: np.ndarray) -> float:
+    """Mean absolute difference of neighbouring pixels' green, on every second row: what there is to learn in a crop."""
+    green = pixels[::2, :, 1].astype(np.int16)
+    return float(np.abs(green[:, 1:] - green[:, :-1]).mean())
 
 
 def _style(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
@@ -206,17 +261,53 @@ def _ignore_interrupts(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def batches(entries: Sequence[Entry], config: Config, *, first_step: int, rank: int = 0) -> Iterator[Batch]:
-    """The batches of the steps from `first_step` to the run's last, read ahead by worker processes."""
-    dataset = Batches(entries, config, rank)
+def batches(
+    entries: Sequence[Entry], config: Config, *, first_step: int, rank: int = 0, ranks: int | None = None
+) -> Iterator[Batch]:
+    """The batches of the steps from `first_step` to the run's last, read ahead by worker processes.
+
+    rank, ranks: which of the processes that train together this is, and of how many; None asks torch.distributed. Of
+    indexed pictures a batch is a function of seed, step and rank. Of streams it is one of first_step, ranks and workers
+    too: a run that goes on begins a new pass.
+    """
     steps = range(first_step, config.train.steps)
     workers = config.data.workers
+    streamed = any(isinstance(entry, Shards) for entry in entries)
+    if streamed and first_step and rank == 0:
+        log.info("streamed pictures begin a new pass at step %d", first_step)
+    if ranks is None:
+        ranks = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
     loader: DataLoader[Batch] = DataLoader(
-        dataset,
+        _InOrder(entries, config, steps, rank, ranks) if streamed else Batches(entries, config, rank),
         batch_size=None,
-        sampler=steps,
+        sampler=None if streamed else steps,
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_ignore_interrupts,
     )
     return iter(loader)
+
+
+class _InOrder(IterableDataset[Batch]):
+    """The batches of streamed pictures: of n workers, each makes every n-th."""
+
+    def __init__(self, entries: Sequence[Entry], config: Config, steps: range, rank: int, ranks: int):
+        Batches(entries, config)  # what is wrong with the recipe is said here, and not by a worker
+        self.entries, self.config, self.steps, self.rank, self.ranks = entries, config, steps, rank, ranks
+
+    def __iter__(self) -> Iterator[Batch]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        reader = Reader(self.rank * workers + worker, self.ranks * workers)
+        drawn = Batches(self.entries, self.config, self.rank, reader, self.steps.start)
+        for step in self.steps[worker::workers]:
+            yield drawn[step]
+
+
+def _by_kind(entries: Sequence[Entry]) -> dict[str, Shards]:
+    """The streams by their kinds; several of one kind are one."""
+    urls: dict[str, list[str]] = defaultdict(list)
+    for entry in entries:
+        if isinstance(entry, Shards):
+            urls[entry.kind] += entry.urls
+    return {kind: Shards(kind, tuple(found)) for kind, found in urls.items()}

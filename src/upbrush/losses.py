@@ -1,6 +1,6 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
-from torch import Tensor, no_grad, stack
+from torch import Tensor, cat, no_grad, stack
 from torch.nn import functional as F
 
 from upbrush.config import LossConfig
@@ -96,6 +96,17 @@ def content_error(output: Tensor, truth: Tensor) -> Tensor:
     """Squared distance of relu4_1 features over the truth's own size. (B, C, h, w) each. Returns (B,)."""
     difference = (output.float() - truth.float()).square().sum((1, 2, 3))
     return difference / truth.float().square().sum((1, 2, 3)).clamp(min=1e-6)
+
+
+def diversity(pictures: Tensor) -> Tensor:
+    """How different pictures' colours are: mean distance, over pairs, of their channels' means and deviations.
+
+    pictures: (B, 3, H, W) in [0, 1], B at least 2. Returns a scalar; 0 where all look alike.
+    """
+    flat = pictures.float().flatten(2)
+    summary = cat([flat.mean(2), flat.std(2)], 1)
+    distance = (summary[:, None] - summary[None]).abs().mean(2)
+    return distance.sum() / (len(pictures) * (len(pictures) - 1))
 
 
 def objective(

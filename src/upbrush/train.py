@@ -22,15 +22,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from upbrush import weights
-from upbrush.config import Config
+from upbrush.config import Config, check
 from upbrush.dataset import Batch, Entry, batches, scan
 from upbrush.errors import ConfigError, WeightsError
-from upbrush.losses import objective
+from upbrush.game import Deal, Game
+from upbrush.losses import diversity, objective
+from upbrush.muon import Muon
 from upbrush.nn import features as vgg
 from upbrush.nn.generator import Generator
 
 SNAPSHOT_STEPS = 50  # between copies of the last good state
 MOST_ROLLBACKS = 5  # in a row, before a run gives up
+ALARM_REPORTS = 10  # in a row with a sign of collapse, before it is one
+CUT = 0.7  # of the learning rates, at each rollback: what broke at one rate may hold at a lower one
 log = logging.getLogger(__name__)
 
 
@@ -89,12 +93,18 @@ class Trainer:
             generator.load_state_dict(loaded.state_dict())
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval().to(fabric.device)
-        optimiser = torch.optim.Adam(generator.parameters(), config.train.lr, config.train.betas, fused=True)
+        optimiser = _optimiser(generator, config)
         self.generator, self.optimiser = fabric.setup(generator, optimiser)
+        self.game = Game(config.game, fabric, config.train.seed) if config.game.weight else None
         self.judge = None if judge is None else judge.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if config.train.compile:  # in place: the keys of the weights stay what they are
+            generator.renderer.compile(dynamic=False)  # VGG19 gains nothing from it
         self.inset_px = config.data.crop_px // 20 if config.loss.border else 0  # a fifth of the low crop, at each side
         self.step, self.seconds = 0, 0.0
-        self.rollbacks = 0
+        self.rollbacks = 0  # in a row
+        self.broken: dict[str, int] = {}  # how often each loss was not finite, over the whole run
+        self.lost: dict[str, int] = {}  # reports in a row with a sign of collapse
+        self.alarms: list[str] = []
         self.good: dict[str, Any] = {}
         if (out / "state.pt").exists():
             self._resume()
@@ -107,7 +117,7 @@ class Trainer:
         config, began, saved = self.config.train, time.monotonic(), time.monotonic()
         before = self.seconds
         writer = _tensorboard(self.out) if self.fabric.is_global_zero else None
-        sums: dict[str, float] = {}
+        means: dict[str, list[float]] = {}
         stream = batches(entries, self.config, first_step=self.step, rank=self.fabric.global_rank)
         self._snapshot()
         try:
@@ -116,10 +126,12 @@ class Trainer:
                 terms, output = self._train_step(batch)
                 self.seconds = before + time.monotonic() - began
                 for name, value in terms.items():
-                    sums[name] = sums.get(name, 0.0) + value / config.log_every_steps
+                    means.setdefault(name, []).append(value)
                 if self.step % config.log_every_steps == 0:
-                    self._report(sums, writer)
-                    sums = {}
+                    if len(batch.style) > 1:
+                        means["diversity"] = [self._diversity(batch)]
+                    self._report({name: sum(values) / len(values) for name, values in means.items()}, writer)
+                    means = {}
                 if self.fabric.is_global_zero and self.step % config.sample_every_steps == 0:
                     _sheet(self.out / "samples" / f"{self.step:07d}.png", batch, output)
                 if time.monotonic() - saved > 60 * config.save_every_minutes:
@@ -129,37 +141,60 @@ class Trainer:
                     break
         finally:  # also on Ctrl-C: nothing that was learnt is lost
             self.save()
+            self._summarise()
             if writer:
                 writer.close()
 
     def _train_step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
-        """One step of the optimiser, or a rollback where a loss or the gradient is not finite."""
+        """One step of both sides, or a rollback where a loss or a gradient is not finite."""
         config = self.config.train
+        rate = learning_rate(self.config, self.step) * CUT ** sum(self.broken.values())
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
+            group["lr"] = rate
         # not Fabric's "bf16-mixed": that rounds the inputs too, and a low picture in bfloat16 has lost its last bits
-        with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+        autocast = torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        with autocast:
             painted = self.generator(batch.low, batch.style, batch.strength, batch.fidelity, self.inset_px)
             loss, terms = objective(painted, batch, self.judge, self.config.loss)
+            if self.game is not None:
+                dealt = self.game.deal(painted.high, batch, self.step)
+                terms["game"] = self.game.generator_loss(dealt)
+                rise = min(1.0, self.step / max(1, self.config.game.warmup_steps))
+                loss = loss + self.config.game.weight * rise * terms["game"]
         values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
-        broken = [name for name, value in values.items() if not math.isfinite(value)]
         self.optimiser.zero_grad(set_to_none=True)
-        if not self._agreed(bool(broken)):
-            self.fabric.backward(loss)
-            norm = self.fabric.clip_gradients(
-                self.generator, self.optimiser, max_norm=config.clip_norm, error_if_nonfinite=False
-            )
-            values["gradient"] = float(norm)  # type: ignore[arg-type]
-            broken = [] if math.isfinite(values["gradient"]) else ["gradient"]
+        # on every process or on none: a gradient is a sum over all of them
+        if not self._agreed(not all(math.isfinite(value) for value in values.values())):
+            values["gradient"] = self._backward(loss, self.generator, self.optimiser, config.clip_norm)
+            if self.game is not None:
+                values |= self._discriminate(self.game, dealt, rate / config.lr, autocast)
         self.step += 1
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
         if self._agreed(bool(broken)):
             self._roll_back(broken)
             return {}, painted.high.detach()
         self.optimiser.step()
+        if self.game is not None:
+            self.game.optimiser.step()
         self._update_ema()
         if self.step % SNAPSHOT_STEPS == 0:
             self._snapshot()
         return values, painted.high.detach()
+
+    def _discriminate(self, game: Game, dealt: Deal, rate: float, autocast: torch.autocast) -> dict[str, float]:
+        """The discriminator's gradients, at the same pictures; its step is taken when all is known to be finite."""
+        for group in game.optimiser.param_groups:
+            group["lr"] = game.config.lr * rate
+        game.optimiser.zero_grad(set_to_none=True)
+        loss, values = game.losses(dealt, self.step, autocast)
+        if self._agreed(not math.isfinite(float(loss.detach()))):
+            return values | {"discriminator": math.nan}
+        norm = self._backward(loss, game.discriminator, game.optimiser, game.config.clip_norm)
+        return values | {"discriminator gradient": norm}
+
+    def _backward(self, loss: Tensor, network: Any, optimiser: Any, most: float) -> float:
+        self.fabric.backward(loss)
+        return float(self.fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
 
     def _agreed(self, here: bool) -> bool:
         """Whether it is so on any process: all of them must stop, or roll back, at the same step."""
@@ -183,35 +218,43 @@ class Trainer:
     def _roll_back(self, broken: list[str]) -> None:
         self.rollbacks += 1
         names = ", ".join(broken) or "a loss on another process"
+        self.broken[names] = self.broken.get(names, 0) + 1
         if self.rollbacks > MOST_ROLLBACKS:
             raise WeightsError(
                 f"step {self.step}: {names} is not finite, {self.rollbacks} times in a row; "
                 "lower train.lr or the weight of that loss, and start again from the last weights"
             )
-        log.warning("step %d: %s is not finite; back to the last good state", self.step, names)
+        log.warning(
+            "step %d: %s is not finite; back to the last good state, learning rates times %.2g", self.step, names, CUT
+        )
         self._restore(self.good)
 
     def _networks(self) -> dict[str, Any]:
-        return {
+        networks = {
             "generator": self.generator.module.state_dict(),
             "ema": self.ema.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
+        return networks if self.game is None else networks | {"game": self.game.state()}
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.generator.module.load_state_dict(state["generator"])
         self.ema.load_state_dict(state["ema"])
         self.optimiser.load_state_dict(copy.deepcopy(state["optimiser"]))  # it keeps what it is given
+        if self.game is not None:
+            self.game.restore(copy.deepcopy(state["game"]))
 
     def _resume(self) -> None:
         state = weights.load_state(self.out / "state.pt")
-        if changed := _differences(state["config"], self.config.model_dump(mode="json")):
+        theirs = check(state["config"], str(self.out / "state.pt"))  # fills in what settings have come since
+        if changed := _differences(theirs.model_dump(mode="json"), self.config.model_dump(mode="json")):
             raise ConfigError(
                 f"{self.out}: holds a run with other settings ({', '.join(changed)}); "
                 "take another --out, with --from for its weights"
             )
         self._restore(state)
         self.step, self.seconds = state["step"], state["seconds"]
+        self.broken, self.alarms = state.get("broken", {}), state.get("alarms", [])
         log.info("resumed %s at step %d", self.out, self.step)
 
     def save(self) -> None:
@@ -220,13 +263,52 @@ class Trainer:
             return
         note = self.note | {"step": str(self.step), "seconds": f"{self.seconds:.0f}"}
         state = self._networks() | {"config": self.config.model_dump(mode="json")}
-        weights.save_state(self.out / "state.pt", state | {"step": self.step, "seconds": self.seconds})
+        counts = {"step": self.step, "seconds": self.seconds, "broken": self.broken, "alarms": self.alarms}
+        weights.save_state(self.out / "state.pt", state | counts)
         weights.save(self.out / "weights.safetensors", self.ema, self.config, note)
 
-    def _report(self, sums: dict[str, float], writer: Any) -> None:
+    @torch.no_grad()
+    def _diversity(self, batch: Batch) -> float:
+        """How far the batch's last picture, painted in each of its styles, follows their colours: 0 is one look."""
+        low = batch.low[-1:].expand(len(batch.style), -1, -1, -1)
+        ones = torch.ones(len(batch.style), device=low.device)
+        painted = self.generator.module(low, batch.style, ones, ones)
+        return float(diversity(painted.high) / diversity(batch.style).clamp(min=1e-3))
+
+    def _watch(self, values: dict[str, float]) -> None:
+        """Raise an alarm for a game that one side has won, once for each way of losing it."""
+        found = {
+            "the discriminator is always right; lower game.lr or raise game.penalty": values.get("accuracy", 0) > 0.995,
+            "pictures in different styles look alike; lower game.weight": values.get("diversity", 1) < 0.05,
+        }
+        for name, lost in found.items():
+            self.lost[name] = self.lost.get(name, 0) + 1 if lost else 0
+            if self.lost[name] == ALARM_REPORTS:
+                self.alarms.append(f"step {self.step}: {name}")
+                log.warning("step %d: the game may have collapsed: %s", self.step, name)
+
+    def _summarise(self) -> None:
+        """What happened in the run so far, in its last lines."""
         if not self.fabric.is_global_zero:
             return
-        row = {"step": self.step, "seconds": round(self.seconds, 1), "lr": learning_rate(self.config, self.step)}
+        log.info("%d of %d steps in %.0f s", self.step, self.config.train.steps, self.seconds)
+        for names, times in self.broken.items():
+            log.info("not finite, and rolled back: %s, %d times", names, times)
+        if self.broken:
+            log.info("learning rates stand at %.3g of the recipe's", CUT ** sum(self.broken.values()))
+        for alarm in self.alarms:
+            log.info("alarm at %s", alarm)
+
+    def _report(self, sums: dict[str, float], writer: Any) -> None:
+        if self.fabric.world_size > 1:  # each process has seen its own pictures
+            values = torch.tensor(list(sums.values()), device=self.fabric.device)
+            gathered: Any = self.fabric.all_reduce(values, reduce_op="mean")
+            sums = dict(zip(sums, gathered.tolist(), strict=True))
+        self._watch(sums)
+        if not self.fabric.is_global_zero:
+            return
+        rate = learning_rate(self.config, self.step) * CUT ** sum(self.broken.values())
+        row = {"step": self.step, "seconds": round(self.seconds, 1), "lr": rate}
         row |= {name: round(value, 5) for name, value in sums.items()}
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
@@ -235,6 +317,13 @@ class Trainer:
         log.info(
             "step %d/%d  %s", self.step, self.config.train.steps, "  ".join(f"{k} {v:.4f}" for k, v in sums.items())
         )
+
+
+def _optimiser(generator: Generator, config: Config) -> torch.optim.Optimizer:
+    train = config.train
+    if train.optimiser == "muon":
+        return Muon(generator.parameters(), train.lr, train.betas)
+    return torch.optim.Adam(generator.parameters(), train.lr, train.betas, fused=True)
 
 
 def _together() -> DDPStrategy:

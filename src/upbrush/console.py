@@ -1,0 +1,78 @@
+"""What every command shares: how errors are told, how groups look, options that mean the same everywhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+from typer.core import TyperGroup
+
+from upbrush.errors import ConfigError, UpbrushError
+
+USER_ERROR, SOME_FAILED, INTERRUPTED, TERMINATED = 2, 1, 130, 143
+# Wrong words. By its version Typer brings a copy of Click or needs Click itself; this name is in both.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+
+
+class Commands(TyperGroup):
+    """A group of commands that shows our own errors, and wrong words, in one line."""
+
+    def make_context(self, *words: Any, **extra: Any) -> Any:
+        """Read the words; wrong ones end with exit code 2."""
+        with one_line_errors():
+            return super().make_context(*words, **extra)
+
+    def invoke(self, ctx: typer.Context) -> object:  # type: ignore[override]
+        """Run the command; an UpbrushError ends it with exit code 2."""
+        with one_line_errors():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """End with exit code 2 and one line for a mistake of the user's."""
+    try:
+        yield
+    except UpbrushError as error:
+        complain(str(error))
+        raise typer.Exit(USER_ERROR) from None
+    except UsageError as error:
+        if "\n" in error.message:  # no words at all: the help is shown
+            raise
+        path = error.ctx.command_path if error.ctx else "upbrush"
+        complain(f"{error.format_message().rstrip('.')} (see `{path} -h`)")
+        raise typer.Exit(USER_ERROR) from None
+
+
+def group(help: str) -> typer.Typer:
+    """A group of commands, plain: no completion, no boxes, no tracebacks in colour."""
+    return typer.Typer(
+        cls=Commands, help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+        pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+    )  # fmt: skip
+
+
+Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the engine; all cores if left out.")]
+EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, openvino or openvino-bf16.")]
+Model = Annotated[
+    Path | None, typer.Option("--model", envvar="UPBRUSH_MODEL", help="Folder of a model of `upbrush export`.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
+Name = Annotated[str, typer.Option("--name", help="What to call the style; its file's name if left out.")]
+
+
+def need(extra: str, *packages: str) -> None:
+    """Say how to get the packages of one of pyproject.toml's extras, where any is missing."""
+    from importlib.util import find_spec
+
+    missing = [name for name in packages if not find_spec(name)]
+    if missing:
+        raise ConfigError(f'{", ".join(missing)}: not installed; this needs pip install "upbrush[{extra}]"')
+
+
+def complain(message: str) -> None:
+    """One line on standard error."""
+    from upbrush.screen import one_line
+
+    typer.echo(one_line(message), err=True)

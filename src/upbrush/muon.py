@@ -1,0 +1,94 @@
+"""Muon for convolutions, Adam for everything else: the optimiser of the generator.
+
+A convolution's step is its momentum with all singular values set to about one, so that directions with small gradients
+are learnt as fast as those with large ones (Jordan et al., "Muon: An optimizer for hidden layers in neural networks",
+2024). `torch.optim.Muon` takes matrices only, and a network's convolutions cannot be given to it as views.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic iteration, by Jordan et al.
+ITERATIONS = 5
+SMALLEST = 32  # channels in and out from which a convolution is a matrix worth orthogonalising
+LIKE_ADAM = 0.2  # makes a step's root mean square that of Adam (Liu et al., "Muon is scalable for LLM training", 2025)
+
+
+class Muon(torch.optim.Optimizer):
+    """Orthogonalised momentum for wide convolutions, Adam for all other parameters, at one learning rate.
+
+    params: parameters, or groups of them. lr: of both, in Adam's units. betas: of Adam. momentum: of Muon (Nesterov).
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.99),
+        momentum: float = 0.95,
+    ):
+        super().__init__(params, {"lr": lr, "betas": betas, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take one step along the gradients; closures are not supported."""
+        if closure is not None:
+            raise ValueError("Muon takes no closure")
+        for group in self.param_groups:
+            alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if _is_wide(parameter):
+                    update = _nesterov(parameter.grad, state, group["momentum"]).flatten(1)
+                    alike[update.shape[0], update.shape[1]].append((parameter, update))
+                else:
+                    _adam(parameter, state, group["lr"], group["betas"])
+            for (rows, columns), pairs in alike.items():  # layers of one shape in one product
+                updates = orthogonalised(torch.stack([update for _, update in pairs]))
+                length = group["lr"] * LIKE_ADAM * max(rows, columns) ** 0.5
+                for (parameter, _), update in zip(pairs, updates, strict=True):
+                    parameter.sub_(update.view(parameter.shape), alpha=length)
+
+
+def orthogonalised(matrices: Tensor) -> Tensor:
+    """Set the singular values of each matrix to about one, in [0.7, 1.2]. matrices: (N, rows, columns) float32."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-12)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    result: Tensor = x.mT if tall else x
+    return result
+
+
+def _is_wide(parameter: Tensor) -> bool:
+    return parameter.ndim == 4 and min(parameter.shape[:2]) >= SMALLEST
+
+
+def _nesterov(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:
+    gradient = gradient.float()
+    if "momentum" not in state:
+        state["momentum"] = torch.zeros_like(gradient)
+    state["momentum"].lerp_(gradient, 1 - momentum)
+    ahead: Tensor = gradient.lerp(state["momentum"], momentum)
+    return ahead
+
+
+def _adam(parameter: Tensor, state: dict[str, Any], lr: float, betas: tuple[float, float]) -> None:
+    gradient = parameter.grad.float()  # type: ignore[union-attr]
+    if "step" not in state:
+        state["step"] = 0
+        state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
+    state["step"] += 1
+    state["mean"].lerp_(gradient, 1 - betas[0])
+    state["square"].lerp_(gradient.square(), 1 - betas[1])
+    scale = (state["square"] / (1 - betas[1] ** state["step"])).sqrt_().add_(1e-8)
+    parameter.addcdiv_(state["mean"], scale, value=-lr / (1 - betas[0] ** state["step"]))
