@@ -410,6 +410,12 @@ def test_training_hands_its_words_on(heavy):
     }  # fmt: skip
 
 
+def test_training_without_a_recipe_wants_weights_to_tune():
+    done = upbrush_says("train", "--data", "a", "-o", "out")
+    assert done.exit_code == 2
+    assert done.stderr == "upbrush: no recipe, and no weights to tune; give a recipe.toml, or --from shipped\n"
+
+
 def test_exporting_tells_the_files(heavy):
     done = upbrush_says("export", "w.safetensors", "-o", "out")
     assert done.exit_code == 0

@@ -11,6 +11,8 @@ from PIL import Image
 from tiny_nets import TINY_GAME, tiny_config
 
 from upbrush import train, weights
+from upbrush.config import load
+from upbrush.engine import MODEL_DIR
 from upbrush.errors import ConfigError, WeightsError
 from upbrush.game import Game
 from upbrush.nn import features as vgg
@@ -137,6 +139,34 @@ def test_beginning_from_weights(tmp_path, data):
     assert header["from"] == f"{weights.load(first)[2]['identity']} after 6 steps"
     with pytest.raises(ConfigError, match="other sizes"):
         train.run(tiny_config(**RESTORE, model={"channels": 12}), data, tmp_path / "third", start=first)
+
+
+def test_an_anchor_holds_a_run_near_the_weights_it_began_from(tmp_path, data):
+    first = train.run(tiny_config(**RESTORE), data, tmp_path / "first")
+    began = weights.load(first)[0].state_dict()
+    moved = []
+    for anchor in (0.0, 50.0):
+        config = tiny_config(**RESTORE, train={"lr": 3e-3, "steps": 20, "anchor": anchor})
+        ended = weights.load(train.run(config, data, tmp_path / f"run{anchor:g}", start=first))[0].state_dict()
+        moved.append(sum((ended[key] - began[key]).square().sum().item() for key in began) ** 0.5)
+    assert 0 < moved[1] < 0.7 * moved[0]
+    with pytest.raises(ConfigError, match="give --from"):
+        train.run(tiny_config(**RESTORE, train={"anchor": 1.0}), data, tmp_path / "none")
+
+
+def test_the_tuning_recipe_tunes_what_is_shipped(tmp_path, data, features):
+    """The recipe of `upbrush train --from shipped`, for two steps at the shipped sizes."""
+    shipped = MODEL_DIR / "weights.safetensors"
+    if not shipped.is_file():
+        pytest.skip("there is no shipped model yet")
+    small = ["data.crop_px=64", "data.workers=0", "train.steps=2", "game.patch_px=16", "data.restore=1"]
+    config = load(MODEL_DIR / "tune.toml", small)
+    for folder in data[0].iterdir():
+        for number in range(3):
+            with Image.open(folder / f"{number}.png") as image:
+                image.resize((80, 64)).save(folder / f"{number}.png")
+    path = train.run(config, data, tmp_path / "run", features=features, start=shipped)
+    assert weights.load(path)[2]["from"].startswith(weights.load(shipped)[2]["identity"])
 
 
 def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, monkeypatch, caplog):

@@ -28,6 +28,9 @@ from upbrush.console import (
     need,
 )
 from upbrush.errors import ConfigError, StyleError, WeightsError
+from upbrush.explain.command import explain
+from upbrush.measure.command import compare, evaluate
+from upbrush.survey.command import survey_app
 
 if TYPE_CHECKING:
     from upbrush.batch import Job, Knobs, Plan, Saved
@@ -38,6 +41,8 @@ TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx")
 app = group("Enlarge pictures four times, restored as they are or repainted in the style of another.")
 style_app = group("Make, blend and look at styles.")
 app.add_typer(style_app, name="style")
+app.add_typer(survey_app, name="survey")
+app.command()(explain)
 
 
 def main() -> NoReturn:
@@ -275,25 +280,35 @@ def refuse_unfit(path: Path, overwrite: bool) -> None:
 
 @app.command()
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe.toml: see recipes/.")],
     data: Annotated[list[Path], typer.Option(help="A folder of pictures, or a tar; may be given again.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")],
+    recipe: Annotated[
+        Path | None, typer.Argument(help="A recipe.toml: see recipes/. Left out, --from is tuned to your pictures.")
+    ] = None,
     features: Annotated[
         Path | None, typer.Option(envvar="UPBRUSH_FEATURES", help="VGG19 as safetensors; downloaded if left out.")
     ] = None,
-    start: Annotated[Path | None, typer.Option("--from", help="Weights to start from.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help='Weights to start from; "shipped" are those that come with upbrush.')
+    ] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so long; run again to go on.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="GPUs, or processes without; all if left out.")] = None,
     nodes: Annotated[int, typer.Option(min=1, help="Machines; start each by torchrun.")] = 1,
     changes: Annotated[list[str] | None, typer.Option("--set", help="As train.steps=2000; may be given again.")] = None,
 ) -> None:  # fmt: skip
-    """Train a generator by a recipe."""
+    """Train a generator by a recipe, or tune one to your own pictures."""
     need("train", *TRAINING)
-    from upbrush import config, train
+    from upbrush import config, train, weights
+    from upbrush.engine import MODEL_DIR
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
-    settings = config.load(recipe, changes or [])
-    path = train.run(settings, data, out, features=features, start=start, minutes=minutes, devices=devices, nodes=nodes)
+    if recipe is None and start is None:
+        raise ConfigError("no recipe, and no weights to tune; give a recipe.toml, or --from shipped")
+    begin = None if start is None else MODEL_DIR / "weights.safetensors" if start == "shipped" else Path(start)
+    settings = config.load(recipe or MODEL_DIR / "tune.toml", changes or [])
+    if recipe is None and begin is not None:
+        settings = settings.model_copy(update={"model": weights.load(begin)[1].model})
+    path = train.run(settings, data, out, features=features, start=begin, minutes=minutes, devices=devices, nodes=nodes)
     typer.echo(path)
 
 
@@ -337,3 +352,7 @@ def doctor(threads: Threads = None, model: Model = None) -> None:
     show_health(health)
     if health.problem is not None:
         raise WeightsError(health.problem)
+
+
+for command in (evaluate, compare):
+    app.command()(command)

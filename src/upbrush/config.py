@@ -89,6 +89,7 @@ class TrainConfig(Settings):
     warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises from zero")
     decay_share: float = Field(0.7, ge=0, le=1, description="last share of the steps, over which it falls (cosine)")
     betas: tuple[float, float] = (0.9, 0.99)
+    anchor: float = Field(0.0, ge=0, description="pull of --from's weights, times the learning rate: forget less")
     clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
     seed: int = 0

@@ -91,6 +91,12 @@ class Trainer:
             if theirs.model != config.model:
                 raise ConfigError(f"{start}: a model of other sizes than the recipe's; take its recipe, or none")
             generator.load_state_dict(loaded.state_dict())
+        elif config.train.anchor:
+            raise ConfigError(
+                f"train.anchor = {config.train.anchor:g} pulls towards weights to start from; give --from"
+            )
+        anchor = [p.detach().clone() for p in generator.parameters()] if config.train.anchor else []
+        self.anchor = [p.to(fabric.device) for p in anchor]
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval().to(fabric.device)
         optimiser = _optimiser(generator, config)
@@ -174,6 +180,7 @@ class Trainer:
             self._roll_back(broken)
             return {}, painted.high.detach()
         self.optimiser.step()
+        self._pull(rate)
         if self.game is not None:
             self.game.optimiser.step()
         self._update_ema()
@@ -195,6 +202,12 @@ class Trainer:
     def _backward(self, loss: Tensor, network: Any, optimiser: Any, most: float) -> float:
         self.fabric.backward(loss)
         return float(self.fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def _pull(self, rate: float) -> None:
+        """Towards the weights that the run began from: L2-SP (Li et al., ICML 2018), decoupled from the gradient."""
+        for ours, theirs in zip(self.generator.parameters(), self.anchor, strict=bool(self.anchor)):
+            ours.lerp_(theirs, min(1.0, self.config.train.anchor * rate))
 
     def _agreed(self, here: bool) -> bool:
         """Whether it is so on any process: all of them must stop, or roll back, at the same step."""
