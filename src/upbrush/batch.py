@@ -3,7 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -57,11 +57,15 @@ class Knobs:
 
 @dataclass(frozen=True)
 class Saved:
-    """How results are written: see `picture.write`. format: by its name, None for the target's suffix."""
+    """How results are written: see `picture.write`. format: by its name, None for the target's suffix.
+
+    explain: whether a map of what was invented is written beside each.
+    """
 
     format: str | None = None
     quality: int = 95
     overwrite: bool = False
+    explain: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,8 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
     if out == "-":
         if len(inputs) > 1 or _is_folder(inputs[0]):
             raise ConfigError("standard output takes one picture; give a folder for several")
+        if saved.explain:
+            raise ConfigError("--explain writes a second file, and standard output takes one; give the name of a file")
         return Plan((Job(Path(inputs[0]), STREAM),))
     if not _wants_folder(inputs, out):
         return _plan_file(Job(Path(inputs[0]), Path(out)), saved)
@@ -122,6 +128,8 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
     _refuse_clashes(jobs)
     _probe(folder)
     left = tuple(job for job in jobs if saved.overwrite or not job.target.exists())
+    if saved.explain:
+        _check_maps([job.target for job in left], saved)
     return Plan(left, len(jobs) - len(left), ignored)
 
 
@@ -146,7 +154,10 @@ def run(
         begun(job)
         try:
             source = picture.read(stdin if job.source == STREAM else job.source)
-            painted = knobs.paint(painter, source, progress)
+            if saved.explain:
+                painted = _explained(source, painter, knobs, job, progress)
+            else:
+                painted = knobs.paint(painter, source, progress)
             del source  # what is written may be large
             if job.target == STREAM:
                 picture.write(painted, stdout, note=note, format=saved.format or "png", quality=saved.quality)
@@ -159,6 +170,30 @@ def run(
             yield Outcome(job, _named(OutOfMemoryError("does not fit into memory; enlarge it less"), job))
         else:
             yield Outcome(job)
+
+
+def _check_maps(targets: Sequence[Path], saved: Saved) -> None:
+    """Refuse, before any painting, what would stand in the way of a map."""
+    from upbrush.explain import beside  # here and below: painting alone needs none of it, and starts sooner
+
+    beside.check(targets, saved.overwrite)
+
+
+def _explained(
+    source: Picture, painter: Painter, knobs: Knobs, job: Job, progress: Callable[[int, int], None] | None
+) -> Picture:
+    """Paint a picture, and write the map of what was invented beside where it will be."""
+    from upbrush.explain import beside, invention
+
+    def paint(painter: Painter, asked: Picture, fidelity: float, progress: invention.Told) -> Picture:
+        return replace(knobs, fidelity=fidelity).paint(painter, asked, progress)
+
+    painted, found = invention.examine(painter, source, paint, knobs.fidelity, progress=progress)
+    _make_folder(job.target.parent)
+    # Before the painting: a picture whose painting is there is done, and will be skipped.
+    note = knobs.note(painter.engine.identity)
+    beside.write(found, painted, job.target, note, job.source.name, knobs.style is not None)
+    return painted
 
 
 def _named(error: UpbrushError, job: Job) -> UpbrushError:
@@ -195,6 +230,8 @@ def _plan_file(job: Job, saved: Saved) -> Plan:
     _refuse_clashes([job])
     if target.exists() and not saved.overwrite:
         raise PictureError(f"{target}: is there already; choose another name, or give --overwrite")
+    if saved.explain:
+        _check_maps([target], saved)
     _probe(target.parent)
     return Plan((job,))
 

@@ -28,7 +28,7 @@ from upbrush.console import (
     need,
 )
 from upbrush.errors import ConfigError, StyleError, WeightsError
-from upbrush.explain.command import explain
+from upbrush.explain import command as explaining
 from upbrush.measure.command import compare, evaluate
 from upbrush.survey.command import survey_app
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from upbrush.batch import Job, Knobs, Plan, Saved
     from upbrush.painter import Painter
 
-TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx")
+TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx", "webdataset")
 
 app = group("Enlarge pictures four times, restored as they are or repainted in the style of another.")
 style_app = group("Make, blend and look at styles.")
 app.add_typer(style_app, name="style")
 app.add_typer(survey_app, name="survey")
-app.command()(explain)
+app.command()(explaining.explain)
 
 
 def main() -> NoReturn:
@@ -94,6 +94,9 @@ def paint(
     format: Annotated[str | None, typer.Option(help="png, jpeg, webp or tiff; the input's if left out.")] = None,
     quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
     seed: Annotated[int | None, typer.Option(min=0, help="Of --style random.")] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Write beside each result a map of what was invented; six times the work.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:  # fmt: skip
     """Enlarge pictures: restored, or repainted with --style.
@@ -108,7 +111,7 @@ def paint(
     wanted = style_wanted(style, seed, strength, keep_colours)
     if size is not None:  # one that cannot be read fails here, not once for every picture; no picture is so large
         sizes.target_size(2**31, 2**31, scale, size)
-    saved = batch.Saved(format, quality, overwrite)
+    saved = batch.Saved(format, quality, overwrite, explain)
     plan = batch.plan(inputs, out, saved)
     if out == "-" and sys.stdout.isatty():
         raise ConfigError("a picture is not for a terminal to show; redirect standard output, or give a file")
@@ -280,7 +283,7 @@ def refuse_unfit(path: Path, overwrite: bool) -> None:
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Option(help="A folder of pictures, or a tar; may be given again.")],
+    data: Annotated[list[Path], typer.Option(help="Folder of pictures, tar, or pattern of tars; again for more.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")],
     recipe: Annotated[
         Path | None, typer.Argument(help="A recipe.toml: see recipes/. Left out, --from is tuned to your pictures.")

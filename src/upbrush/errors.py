@@ -5,7 +5,7 @@ UpbrushError                  anything a user can mend; the command line prints 
 ├── StyleError                a style that cannot be found, read or used with this model
 ├── WeightsError              a model or checkpoint that is missing, damaged or of another shape
 ├── ConfigError               a setting, recipe or option out of its range
-├── DataError                 training data that is missing or unusable
+├── DataError                 pictures to train on or to measure, or a study, missing or unusable
 └── OutOfMemoryError          the memory budget is too small for even one tile
 
 A message says what was found, what was expected and what to do, in one line.
@@ -33,7 +33,7 @@ class ConfigError(UpbrushError):
 
 
 class DataError(UpbrushError):
-    """Training data that is missing or unusable."""
+    """Pictures to train on or to measure, or a study of people's judgement, that are missing or unusable."""
 
 
 class OutOfMemoryError(UpbrushError):
