@@ -405,7 +405,7 @@ def test_training_hands_its_words_on(heavy):
     (_, load), (_, run) = heavy
     assert load == {"path": Path("r.toml"), "changes": ["train.lr=0.5"]}
     assert run == {
-        "config": "the settings", "data": [Path("a"), Path("b")], "out": Path("out"),
+        "config": "the settings", "data": ["a", "b"], "out": Path("out"),
         "features": Path("vgg"), "start": Path("w"), "minutes": 2, "devices": None, "nodes": 1,
     }  # fmt: skip
 

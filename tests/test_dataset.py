@@ -103,7 +103,8 @@ def test_low_pictures_are_of_their_high_ones(folder):
 def test_the_mix_is_kept(folder):
     faces = Batches(scan([folder]), tiny_config(data={"mix": {"face": 1.0}, "style_kinds": ["art"]}))
     assert list(faces.shares) == ["face"]
-    assert {faces.entries[i].kind for i in faces.styles} == {"art"}
+    rng = np.random.default_rng(0)
+    assert {faces.style(rng).kind for _ in range(20)} == {"art"}
     with pytest.raises(DataError, match="'portrait'.*\\['art', 'face'\\]"):
         Batches(scan([folder]), tiny_config(data={"mix": {"portrait": 1.0}}))
 
@@ -119,10 +120,12 @@ def test_a_bad_file_is_named_once_and_passed_over(folder, caplog):
     assert sorted(r.getMessage().split(":")[0] for r in caplog.records) == ["face/broken.png", "face/cut.png"]
 
 
-def test_only_bad_files_is_an_error(tmp_path):
+@pytest.mark.parametrize("workers", [0, 1])
+def test_only_bad_files_is_an_error_of_one_line(tmp_path, workers):
     (tmp_path / "a.png").write_bytes(b"no picture")
-    with pytest.raises(DataError, match="20 pictures in a row"):
-        Batches(scan([tmp_path]), tiny_config())[0]
+    with pytest.raises(DataError, match="^20 pictures in a row") as error:
+        next(batches(scan([tmp_path]), tiny_config(data={"workers": workers}), first_step=0))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,16 @@ def test_random_codes_have_the_mean_and_the_spread(model_dir):
     np.testing.assert_allclose(codes.std(0), 0.1 * np.linalg.norm(directions, axis=0), rtol=0.25)
 
 
+def test_no_random_code_lies_far_out(model_dir):
+    """Beyond two deviations along a direction there is no work of art, and pictures come out near black."""
+    with np.load(model_dir / "random.npz") as summary:
+        mean, directions, spread = (summary[key] for key in ("mean", "directions", "spread"))
+    codes = np.stack([styles.random(seed, model_dir).code for seed in range(200)])
+    steps = np.linalg.lstsq(directions.T, (codes - mean).T)[0] / spread[:, None]
+    assert 1.9 < np.abs(steps).max() < 2.001
+    assert steps.std() > 0.8
+
+
 def test_random_styles_need_their_file_whole(tmp_path):
     with pytest.raises(StyleError, match=r"random\.npz: not found"):
         styles.random(1, tmp_path)

@@ -169,6 +169,11 @@ def test_the_tuning_recipe_tunes_what_is_shipped(tmp_path, data, features):
     assert weights.load(path)[2]["from"].startswith(weights.load(shipped)[2]["identity"])
 
 
+def test_the_header_tells_no_secrets_of_where_pictures_came_from():
+    told = {"data/a.tar": "a.tar", "https://x.example/b.tar?key=s3cret": "b.tar", "pipe:curl -u me:s3cret": "a pipe"}
+    assert {source: train._told(source) for source in told} == told
+
+
 def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, monkeypatch, caplog):
     objective = train.objective
     calls = []

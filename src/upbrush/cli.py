@@ -283,7 +283,9 @@ def refuse_unfit(path: Path, overwrite: bool) -> None:
 
 @app.command()
 def train(
-    data: Annotated[list[Path], typer.Option(help="Folder of pictures, tar, or pattern of tars; again for more.")],
+    data: Annotated[
+        list[str], typer.Option(help="Folder of pictures, tar, pattern or address of tars; again for more.")
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder; an unfinished run in it goes on.")],
     recipe: Annotated[
         Path | None, typer.Argument(help="A recipe.toml: see recipes/. Left out, --from is tuned to your pictures.")
@@ -301,7 +303,7 @@ def train(
 ) -> None:  # fmt: skip
     """Train a generator by a recipe, or tune one to your own pictures."""
     need("train", *TRAINING)
-    from upbrush import config, train, weights
+    from upbrush import config, train
     from upbrush.engine import MODEL_DIR
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True)
@@ -310,6 +312,8 @@ def train(
     begin = None if start is None else MODEL_DIR / "weights.safetensors" if start == "shipped" else Path(start)
     settings = config.load(recipe or MODEL_DIR / "tune.toml", changes or [])
     if recipe is None and begin is not None:
+        from upbrush import weights
+
         settings = settings.model_copy(update={"model": weights.load(begin)[1].model})
     path = train.run(settings, data, out, features=features, start=begin, minutes=minutes, devices=devices, nodes=nodes)
     typer.echo(path)

@@ -23,7 +23,8 @@ from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from upbrush.config import Config, DataConfig
+from upbrush import crops
+from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
 from upbrush.streaming import ALONE, ENDINGS, TARS, Reader, Shards, Streamed, expand, is_pattern, stream, stream_of
@@ -32,7 +33,7 @@ from upbrush.views import STYLE_PX
 FORMATS = ("WEBP", "JPEG", "PNG", "BMP", "TIFF", "AVIF")  # all of ENDINGS; named, so that Pillow tries no other
 TRIES = 20  # pictures drawn in a row that cannot be read, before the data is called unusable
 log = logging.getLogger(__name__)
-Cut = Callable[[Image.Image, np.random.Generator], np.ndarray]
+Cut = Callable[..., np.ndarray]  # (image, rng) -> (side, side, 3) uint8
 
 
 @dataclass(frozen=True)
@@ -183,8 +184,9 @@ class Batches(Dataset[Batch]):
         count = data.restore + data.sharp + data.repaint
         names, shares = list(self.shares), np.array(list(self.shares.values()))
         kinds = rng.choice(len(names), count, p=shares / shares.sum())
-        high = torch.stack([self._draw(rng, self.contents[names[kind]], self._content) for kind in kinds])
-        styles = [self._draw(rng, self.style, _style) for _ in range(data.repaint)]
+        cut = partial(crops.content, data=data)
+        high = torch.stack([self._draw(rng, self.contents[names[kind]], cut) for kind in kinds])
+        styles = [self._draw(rng, self.style, crops.style) for _ in range(data.repaint)]
         style = torch.stack(styles) if styles else torch.zeros(0, 3, STYLE_PX, STYLE_PX)
         strength = np.zeros(count)
         if data.repaint:
@@ -200,8 +202,9 @@ class Batches(Dataset[Batch]):
         )
 
     def _degraded(self, high: Tensor, rng: np.random.Generator) -> Tensor:
-        low = ((bicubic(high) * 255).round() / 255).clamp(0, 1)
         real = torch.from_numpy(rng.random(len(high)) >= self.config.data.bicubic_share)
+        low = high.new_empty(*high.shape[:2], high.shape[2] // 4, high.shape[3] // 4)
+        low[~real] = ((bicubic(high[~real]) * 255).round() / 255).clamp(0, 1)
         if real.any():
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             low[real] = degrade(high[real], generator, settings=self.config.degradation)
@@ -213,47 +216,13 @@ class Batches(Dataset[Batch]):
             entry = pick(rng)
             try:
                 with Image.open(io.BytesIO(entry.read()), formats=FORMATS) as image:
-                    pixels: np.ndarray = cut(image.convert("RGB"), rng)
+                    pixels = cut(image if image.mode == "RGB" else image.convert("RGB"), rng=rng)
                 return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 if entry.name not in self.bad:
                     self.bad.add(entry.name)
                     log.warning("%s: cannot be read (%s); skipped", entry.name, error)
         raise DataError(f"{TRIES} pictures in a row could not be read, the last {entry.name}; look at the warnings")
-
-    def _content(self, image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-        return _cut(image, self.config.data, rng)
-
-
-def _cut(image: Image.Image, data: DataConfig, rng: np.random.Generator) -> np.ndarray:
-    """A crop at a random place and size, mirrored half the time: (crop_px, crop_px, 3) uint8."""
-    short, crop = min(image.size), data.crop_px
-    smallest = max(crop, data.zoom * short)
-    wanted = short if rng.random() < 0.5 else rng.uniform(smallest, max(short, smallest))
-    wanted = max(wanted, crop)
-    if wanted != short:
-        width, height = (max(crop, round(side * wanted / short)) for side in image.size)
-        image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return max((_square(image, crop, rng) for _ in range(data.detail_tries)), key=_detail)
-
-
-def _detail(pixels: np.ndarray) -> float:
-    """Mean absolute difference of neighbouring pixels' green, on every second row: what there is to learn in a crop."""
-    green = pixels[::2, :, 1].astype(np.int16)
-    return float(np.abs(green[:, 1:] - green[:, :-1]).mean())
-
-
-def _style(image: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """A square of a style picture at the StyleEncoder's working size, mirrored half the time."""
-    factor = STYLE_PX / min(image.size)
-    size = (max(STYLE_PX, round(image.width * factor)), max(STYLE_PX, round(image.height * factor)))
-    return _square(image.resize(size, Image.Resampling.LANCZOS) if factor != 1 else image, STYLE_PX, rng)
-
-
-def _square(image: Image.Image, side: int, rng: np.random.Generator) -> np.ndarray:
-    left, upper = (int(rng.integers(extent - side + 1)) for extent in image.size)
-    pixels = np.asarray(image.crop((left, upper, left + side, upper + side)))
-    return pixels[:, ::-1] if rng.random() < 0.5 else pixels
 
 
 def _ignore_interrupts(worker: int) -> None:
@@ -285,7 +254,15 @@ def batches(
         prefetch_factor=4 if workers else None,
         worker_init_fn=_ignore_interrupts,
     )
-    return iter(loader)
+    return _plainly(iter(loader))
+
+
+def _plainly(found: Iterator[Batch]) -> Iterator[Batch]:
+    """An error of a worker's comes with the worker's traceback in its message: only its last line is for the user."""
+    try:
+        yield from found
+    except DataError as error:
+        raise DataError(str(error).strip().rpartition("DataError: ")[2]) from None
 
 
 class _InOrder(IterableDataset[Batch]):

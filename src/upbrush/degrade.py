@@ -5,6 +5,7 @@ arXiv:2107.10833), on a picture that age may have damaged first (`damage`). Ever
 """
 
 import math
+from functools import lru_cache
 from typing import Literal, Self
 
 import torch
@@ -367,14 +368,20 @@ def _from_planes(luma: Tensor, chroma: Tensor, height: int, width: int) -> Tenso
 def _transcode(planes: Tensor, table: Tensor) -> Tensor:
     """Quantise the cosine transform of each block: planes (C, H, W) in levels around 0, table (n, n) of steps."""
     side = len(table)
-    frequency = torch.arange(side, device=planes.device, dtype=torch.float32)[:, None]
-    basis = torch.cos(math.pi / side * frequency * (torch.arange(side, device=planes.device) + 0.5)[None])
-    basis = basis * torch.where(frequency == 0, 1.0, math.sqrt(2)) / math.sqrt(side)  # orthonormal (n, n)
-    both = torch.kron(basis, basis)  # (n*n, n*n): the transform of a block as one matrix
+    both = _block_cosines(side, planes.device)
     blocks = F.pixel_unshuffle(planes[:, None], side)  # (C, n*n, H/n, W/n)
     steps = table.reshape(-1, 1)
     coefficients = (both @ blocks.flatten(2) / steps).round() * steps
     return F.pixel_shuffle((both.T @ coefficients).view_as(blocks), side)[:, 0]
+
+
+@lru_cache
+def _block_cosines(side: int, device: torch.device) -> Tensor:
+    """The cosine transform of a block as one matrix (n*n, n*n), orthonormal."""
+    frequency = torch.arange(side, device=device, dtype=torch.float32)[:, None]
+    basis = torch.cos(math.pi / side * frequency * (torch.arange(side, device=device) + 0.5)[None])
+    basis = basis * torch.where(frequency == 0, 1.0, math.sqrt(2)) / math.sqrt(side)
+    return torch.kron(basis, basis)
 
 
 def _deblock(planes: Tensor, limit: float) -> Tensor:

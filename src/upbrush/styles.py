@@ -33,6 +33,7 @@ SUFFIX = ".style"
 MOST_FILE_BYTES = 1_000_000
 MOST_WORD_LENGTH = 300  # characters of a name, an artist, a source or a licence
 PREVIEW_PX = 128
+FARTHEST = 2.0  # deviations from the mean of the codes of works of art: farther out, pictures come out near black
 RANDOM = re.compile(r"random(?::(\d{1,18}))?", re.IGNORECASE)
 
 
@@ -178,13 +179,21 @@ def random(seed: int, model_dir: Path | None = None) -> Style:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             mean, directions, spread = (stored[key].astype(np.float32) for key in ("mean", "directions", "spread"))
             model = str(stored["identity"])
-        steps = spread * np.random.Generator(np.random.PCG64(seed)).standard_normal(spread.shape, np.float32)
-        code = mean + directions.T @ steps
+        code = mean + directions.T @ (spread * _near_normal(spread.shape, seed))
     except FileNotFoundError:
         raise StyleError(f"{path}: not found; this model has no random styles, export it with artworks") from None
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise StyleError(f"{path}: is damaged ({error}); reinstall upbrush or export the model anew") from None
     return Style(f"random:{seed}", code, model, source="drawn at random from the codes of artworks")
+
+
+def _near_normal(shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Standard normal numbers; those farther out than works of art are get drawn again."""
+    generator = np.random.Generator(np.random.PCG64(seed))
+    draws = generator.standard_normal(shape, np.float32)
+    while (far := np.abs(draws) > FARTHEST).any():
+        draws[far] = generator.standard_normal(int(far.sum()), np.float32)
+    return draws
 
 
 def library(model_dir: Path | None = None) -> dict[str, Style]:

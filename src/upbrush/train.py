@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 def run(
     config: Config,
-    data: Sequence[Path],
+    data: Sequence[Path | str],
     out: Path,
     *,
     features: Path | None = None,
@@ -51,20 +51,20 @@ def run(
 ) -> Path:
     """Train, or go on training where `out` holds the state of an unfinished run with the same settings.
 
-    data: folders of pictures and tar shards. features: VGG19 as safetensors, None to download. start: weights to
-    begin from. minutes: wall-clock budget of this call; the run can be resumed after it. devices: GPUs, or processes
-    where there is no GPU, of each machine; None takes all GPUs, or one process. nodes: machines, each of which runs
-    this same command by torchrun. Returns the weights' path.
+    data: folders of pictures, tar shards, patterns and addresses of shards (`dataset.scan`). features: VGG19 as
+    safetensors, None to download. start: weights to begin from. minutes: wall-clock budget of this call; the run can be
+    resumed after it. devices: GPUs, or processes where there is no GPU, of each machine; None takes all GPUs, or one
+    process. nodes: machines, each of which runs this same command by torchrun. Returns the weights' path.
 
     Raises ConfigError, DataError, WeightsError; KeyboardInterrupt after the state has been saved.
     """
-    several = (devices or 1) * nodes > 1
+    several = (devices or max(1, torch.cuda.device_count())) * nodes > 1  # without devices, Fabric takes all GPUs
     fabric = Fabric(devices=devices or "auto", num_nodes=nodes, strategy=_together() if several else "auto")
     fabric.launch()
     fabric.seed_everything(config.train.seed, verbose=False)
     entries = scan(data)
     judge = vgg.load(features) if config.data.sharp + config.data.repaint else None
-    note = {"data": ", ".join(Path(path).name for path in data)}
+    note = {"data": ", ".join(_told(str(source)) for source in data)}
     trainer = Trainer(config, out, fabric, judge, start, note)
     trainer.fit(entries, None if minutes is None else time.monotonic() + 60 * minutes)
     return out / "weights.safetensors"
@@ -330,6 +330,13 @@ class Trainer:
         log.info(
             "step %d/%d  %s", self.step, self.config.train.steps, "  ".join(f"{k} {v:.4f}" for k, v in sums.items())
         )
+
+
+def _told(source: str) -> str:
+    """What the weights' header says of a source: its last name, and nothing that an address or a command may hold."""
+    if source.startswith("pipe:"):
+        return "a pipe"
+    return Path(source.partition("?")[0]).name
 
 
 def _optimiser(generator: Generator, config: Config) -> torch.optim.Optimizer:

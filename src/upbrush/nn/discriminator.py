@@ -50,8 +50,8 @@ class Discriminator(nn.Module):
         embedded = torch.split(self._embedded(torch.cat(patches)), [len(x) for x in patches])
         logits = []
         for place, hand in enumerate(hands):
-            judged = embedded[2 * place].unflatten(0, hand.judged.shape[:2])
-            reference = embedded[2 * place + 1].unflatten(0, hand.reference.shape[:2]).mean(1, keepdim=True)
+            judged = embedded[2 * place].view(*hand.judged.shape[:2], -1)
+            reference = embedded[2 * place + 1].view(*hand.reference.shape[:2], -1).mean(1, keepdim=True)
             size = judged.new_full((*judged.shape[:2], 1), float(place))
             seen = torch.cat([judged, reference.expand_as(judged), size], 2)
             logits.append(self.outer(F.leaky_relu(self.inner(seen), SLOPE)).squeeze(2).float())
