@@ -21,12 +21,15 @@ OUT    ?= runs-out/latest
 DEMO   ?= demo
 
 # Pictures and loss features are never part of the repository. Where they lie beside the checkout, the tests that want
-# them find them; anywhere else set the two variables yourself, or those tests skip and say why.
+# them find them; anywhere else set the variables yourself, or those tests skip and say why.
 ifneq ($(wildcard ../shared/data/.),)
 export UPBRUSH_DATA ?= $(abspath ../shared/data)
 endif
 ifneq ($(wildcard ../shared/weights/vgg19-relu5_1.safetensors),)
 export UPBRUSH_FEATURES ?= $(abspath ../shared/weights/vgg19-relu5_1.safetensors)
+endif
+ifneq ($(wildcard ../shared/weights/mobilefacenet.onnx),)
+export UPBRUSH_FACES ?= $(abspath ../shared/weights)
 endif
 # Only the pictures to train on: the folder holds those to measure on, too.
 DATA ?= $(wildcard $(UPBRUSH_DATA)/train-*.tar)

@@ -1,6 +1,8 @@
 """How much memory does a large picture take, does tiling show, and how long until a small file is written?
 
-    python benchmarks/memory.py [--low 2000x1500] [--memory 1GB] [--cold 5]
+And what do the rivals' networks take in the same engine: the peak of a process that renders one picture.
+
+    python benchmarks/memory.py [--low 2000x1500] [--memory 1GB] [--cold 5] [--sizes 128x128,480x270] [--no-rrdb]
 
 Every measurement runs in a process of its own, through the command line or the public Painter. This process imports
 neither numpy nor Pillow, because on Linux a child's peak begins at what its parent held.
@@ -57,6 +59,33 @@ for knobs in ({}, {"style": sys.argv[2]}):
         numbers = {"tiles": count, "off_by": int(off.max()), "share_off": float((off > 0).mean())}
         found.append({"task": "repaint" if knobs else "restore", "memory": memory, **numbers})
 print(json.dumps(found))
+"""
+
+EXPORT = """
+import sys
+import record, rivals
+names = rivals.NAMES[:2] if sys.argv[1] == "no-rrdb" else rivals.NAMES
+for name, path in rivals.export(record.RESULTS / "rivals", names).items():
+    print(name, path, sep="\t")
+"""
+
+RENDER = """
+import sys
+import numpy as np
+import onnxruntime
+path, size, threads = sys.argv[1], [int(side) for side in sys.argv[2].split("x")], int(sys.argv[3])
+low = np.random.default_rng(0).random((1, 3, size[1], size[0]), dtype=np.float32)
+if path:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]).run(None, {"low": low})
+else:
+    import upbrush.views
+    from upbrush.engine import open_engine
+    engine = open_engine("onnxruntime", threads=threads)
+    pixels = (low[0].transpose(1, 2, 0) * 255).round().astype(np.uint8)
+    code = np.zeros(engine.code_size, np.float32)
+    engine.render(low, engine.modulate(upbrush.views.thumbnail(pixels), code, 1.0, 0.5))
 """
 
 
@@ -121,6 +150,19 @@ def cold_start(folder: Path, style: Path, times: int) -> list[dict[str, Any]]:
     return results
 
 
+def networks(sizes: list[str], threads: int, no_rrdb: bool) -> list[dict[str, Any]]:
+    """The peak of a process that renders one picture, for ours and each rival; Python and the runtime are in it."""
+    command = [sys.executable, "-c", EXPORT, "no-rrdb" if no_rrdb else "all"]  # there, because it imports torch
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
+    paths = {"upbrush": ""} | dict(line.split("\t") for line in done.stdout.splitlines() if "\t" in line)
+    found = []
+    for size in sizes:
+        for name, path in paths.items():
+            _, peak = run([sys.executable, "-c", RENDER, path, size, str(threads)])
+            found.append({"network": name, "low": size, "engine": "onnxruntime", "peak_bytes": peak})
+    return found
+
+
 def verdict(value: float, target: str) -> str:
     """Whether a target is kept, in a word."""
     return "kept" if value <= TARGETS[target] else "MISSED"
@@ -134,9 +176,12 @@ def main() -> None:
     parser.add_argument("--memory", default="1GB", help="the budget of the large picture")
     parser.add_argument("--cold", type=int, default=5, help="cold starts")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sizes", default="128x128,480x270", help="low sizes for the networks, WxH, comma between")
+    parser.add_argument("--no-rrdb", action="store_true", help="leave the largest rival out")
     args = parser.parse_args()
     facts = record.circumstances(args.threads)
     record.introduce(facts)
+    rivals = networks(args.sizes.split(","), args.threads, args.no_rrdb)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         style = make_style(folder)
@@ -158,8 +203,16 @@ def main() -> None:
         rows.append([f"{r['low']} x4, {r['task']}, peak GB", f"{peak / 1e9:.2f}", f"{target / 1e9:.1f}"])
         rows[-1].append(verdict(peak, "peak_bytes"))
         rows.append([f"{r['low']} x4, {r['task']}, s", f"{r['seconds']:.1f}", "", ""])
+    rows += [[f"{r['low']} x4, {r['network']}, peak GB", f"{r['peak_bytes'] / 1e9:.2f}", "", ""] for r in rivals]
     record.show(["", "measured", "target", ""], rows)
-    result = {"circumstances": facts, "targets": TARGETS, "cold_start": cold, "tiled": same, "large": peaks}
+    result = {
+        "circumstances": facts,
+        "targets": TARGETS,
+        "cold_start": cold,
+        "tiled": same,
+        "large": peaks,
+        "networks": rivals,
+    }
     print(f"\nwritten: {record.write('memory', result)}")
 
 

@@ -112,7 +112,7 @@ def test_two_processes_have_the_curve_of_the_double_batch(tmp_path):
     assert two[-6:].mean() == pytest.approx(double[-6:].mean(), rel=0.1)
 
 
-def test_the_networks_of_a_game_stay_alike_in_both_processes(tmp_path):
+def test_a_game_in_two_processes_stops_goes_on_and_ends(tmp_path):
     """Generator and discriminator are wrapped each by itself; a run with both ends, is resumed and ends again."""
     folder = tmp_path / "data"
     for kind in ("photo", "art"):
