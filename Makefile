@@ -50,7 +50,7 @@ $(VENV)/.light: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.full: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) -e ".[train,measure,survey,demo,dev]"
+	$(PIP) -e ".[train,measure,survey,serve,redis,video,batch,cluster,demo,dev]"
 	@touch $@ $(VENV)/.light
 
 # spandrel asks for torchvision, which the architectures measured here never touch: benchmarks/README.md.

@@ -10,8 +10,9 @@ from conftest import PlainEngine, draw
 from PIL import Image
 
 from upbrush import batch, picture, saving
-from upbrush.batch import Job, Knobs, Saved
+from upbrush.batch import Job, Saved
 from upbrush.errors import ConfigError, OutOfMemoryError, PictureError, StyleError
+from upbrush.knobs import Knobs
 from upbrush.painter import Painter
 from upbrush.styles import Style
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from upbrush import __version__, picture, saving
+from upbrush import picture, saving
 from upbrush.errors import ConfigError, OutOfMemoryError, PictureError, UpbrushError
+from upbrush.knobs import Knobs
 from upbrush.painter import Painter
 from upbrush.picture import Picture
-from upbrush.styles import Style
 
 STREAM = Path("-")  # standard input as a source, standard output as a target
 # What a folder is searched for. A file that is called otherwise can still be given by its name.
@@ -20,39 +20,6 @@ PICTURE_SUFFIXES = {
     *(".jp2", ".jpe", ".jpeg", ".jpf", ".jpg", ".jpx", ".mpo", ".pbm", ".pcx", ".pgm", ".png", ".pnm", ".ppm"),
     *(".psd", ".qoi", ".sgi", ".tga", ".tif", ".tiff", ".webp"),
 }
-
-
-@dataclass(frozen=True)
-class Knobs:
-    """What every picture of a batch is painted with: see `Painter.paint`."""
-
-    style: Style | None = None
-    strength: float = 1.0
-    fidelity: float = 0.5
-    keep_colours: bool = False
-    scale: float | None = None
-    size: str | None = None
-
-    def paint(self, painter: Painter, source: Picture, progress: Callable[[int, int], None] | None) -> Picture:
-        """Paint one picture."""
-        painted: Picture = painter.paint(
-            source,
-            self.style,
-            strength=self.strength,
-            fidelity=self.fidelity,
-            keep_colours=self.keep_colours,
-            scale=self.scale,
-            size=self.size,
-            progress=progress,
-        )
-        return painted
-
-    def note(self, identity: str) -> dict[str, str]:
-        """How a picture was made, to be kept in it. identity: the model's."""
-        note = {"software": f"upbrush {__version__}", "model": identity, "fidelity": f"{self.fidelity:g}"}
-        if self.style is not None:
-            note |= {"style": self.style.name, "strength": f"{self.strength:g}"}
-        return note
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from upbrush.measure.command import compare, evaluate
 from upbrush.survey.command import survey_app
 
 if TYPE_CHECKING:
-    from upbrush.batch import Job, Knobs, Plan, Saved
+    from upbrush.batch import Job, Plan, Saved
+    from upbrush.knobs import Knobs
     from upbrush.painter import Painter
 
 TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx", "webdataset")
@@ -106,6 +107,7 @@ def paint(
     """
     from upbrush import batch, sizes, styles
     from upbrush.engine import open_engine
+    from upbrush.knobs import Knobs
     from upbrush.painter import Painter
 
     wanted = style_wanted(style, seed, strength, keep_colours)
@@ -121,7 +123,7 @@ def paint(
     painter = Painter(open_engine(engine, model, threads), memory=memory)
     chosen = styles.resolve(wanted, painter.engine) if wanted is not None else None
     strength = 0.0 if chosen is None else 1.0 if strength is None else strength
-    paint_plan(plan, painter, batch.Knobs(chosen, strength, fidelity, keep_colours, scale, size), saved, quiet)
+    paint_plan(plan, painter, Knobs(chosen, strength, fidelity, keep_colours, scale, size), saved, quiet)
 
 
 def style_wanted(style: str | None, seed: int | None, strength: float | None, keep_colours: bool) -> str | None:

@@ -11,8 +11,8 @@ import PIL
 from PIL import Image
 
 from upbrush import picture, styles
-from upbrush.batch import Knobs
 from upbrush.errors import ConfigError, DataError, PictureError
+from upbrush.knobs import Knobs
 from upbrush.measure import evaluate, pairing, pixels, report, tables
 from upbrush.measure.instruments import Settings, open_all
 from upbrush.measure.plan import BICUBIC, OURS, Plan, PlannedSet, methods_of
