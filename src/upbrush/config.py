@@ -44,6 +44,7 @@ class DataConfig(Settings):
     bicubic_share: float = Field(0.5, ge=0, le=1, description="share of low pictures that are plain bicubic")
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
     detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
+    drawn: float = Field(0.0, ge=0, le=1, description="share of pictures and styles that are patterns drawn by code")
     buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")
     workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
 

@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from upbrush import crops
+from upbrush import crops, patterns
 from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
@@ -185,8 +185,8 @@ class Batches(Dataset[Batch]):
         names, shares = list(self.shares), np.array(list(self.shares.values()))
         kinds = rng.choice(len(names), count, p=shares / shares.sum())
         cut = partial(crops.content, data=data)
-        high = torch.stack([self._draw(rng, self.contents[names[kind]], cut) for kind in kinds])
-        styles = [self._draw(rng, self.style, crops.style) for _ in range(data.repaint)]
+        high = torch.stack([self._draw(rng, self.contents[names[kind]], cut, data.crop_px) for kind in kinds])
+        styles = [self._draw(rng, self.style, crops.style, STYLE_PX) for _ in range(data.repaint)]
         style = torch.stack(styles) if styles else torch.zeros(0, 3, STYLE_PX, STYLE_PX)
         strength = np.zeros(count)
         if data.repaint:
@@ -210,19 +210,29 @@ class Batches(Dataset[Batch]):
             low[real] = degrade(high[real], generator, settings=self.config.degradation)
         return low
 
-    def _draw(self, rng: np.random.Generator, pick: Pick, cut: Cut) -> Tensor:
-        """One picture, cut; a picture that cannot be read is reported by name, once, and another is drawn."""
+    def _draw(self, rng: np.random.Generator, pick: Pick, cut: Cut, side: int) -> Tensor:
+        """One picture, cut; a picture that cannot be read is reported by name, once, and another is drawn.
+
+        side: what `cut` leaves, for the share of pictures that are patterns.
+        """
+        if self.config.data.drawn and rng.random() < self.config.data.drawn:
+            return _tensor(patterns.drawn(side, rng))
         for _ in range(TRIES):
             entry = pick(rng)
             try:
                 with Image.open(io.BytesIO(entry.read()), formats=FORMATS) as image:
                     pixels = cut(image if image.mode == "RGB" else image.convert("RGB"), rng=rng)
-                return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
+                return _tensor(pixels)
             except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
                 if entry.name not in self.bad:
                     self.bad.add(entry.name)
                     log.warning("%s: cannot be read (%s); skipped", entry.name, error)
         raise DataError(f"{TRIES} pictures in a row could not be read, the last {entry.name}; look at the warnings")
+
+
+def _tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
 
 
 def _ignore_interrupts(worker: int) -> None:

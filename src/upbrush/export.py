@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from upbrush import weights
 from upbrush.errors import WeightsError
-from upbrush.nn.generator import SCALE, Generator
+from upbrush.nn.generator import SCALE, Generator, thumbnails
 
 OPSET = 18
 TOLERANCE = 2e-3  # half an 8-bit level; measured differences are a hundred times smaller
@@ -69,7 +69,11 @@ def parts(generator: Generator) -> dict[str, tuple[nn.Module, dict[str, Tensor],
     code_size = generator.encoder.code_size
     knobs = {"strength": draw(1, 1), "fidelity": draw(1, 1)}
     modulator = {"thumbnail": draw(1, 6, 32, 32), "code": draw(1, code_size) - 0.5, **knobs}
-    renderer = {"low": draw(1, 3, 24, 36), "mods": 0.2 * (draw(1, generator.renderer.mods) - 0.5)}
+    # Mods that the model makes: under others a trained Renderer's values leave every range, and rounding with them.
+    low = draw(1, 3, 24, 36)
+    with torch.no_grad():
+        code = generator.encoder(draw(1, 3, 256, 320))
+        renderer = {"low": low, "mods": generator.modulator(thumbnails(low), code, *knobs.values())}
     return {
         "encoder": (generator.encoder, {"style": draw(1, 3, 256, 320)}, {"style": {2: "height", 3: "width"}}),
         "modulator": (generator.modulator, modulator, {}),
