@@ -44,6 +44,7 @@ GAMES = {
     "spectral norm": ["game.spectral=true"],
     "two heads": [],
     "artefact map": [],
+    "texture": ["loss.texture=4.0"],
 }
 BEGINNINGS = {
     "stage at x2: 16 channels": [*PLAIN, "model.up_channels=16"],
@@ -140,53 +141,75 @@ def learn(name: str, changes: list[str], start: Path | None, told: argparse.Name
     train.run(settings, told.data, out, features=told.features, start=start)
 
 
-@torch.no_grad()
+def _pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("RGB"))
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    return torch.from_numpy(np.array(array)).permute(2, 0, 1)[None].float() / 255
+
+
+class Painter:
+    """A run's averaged weights, painting files."""
+
+    def __init__(self, out: Path):
+        self.generator = weights.load(out / "weights.safetensors")[0]
+
+    @torch.no_grad()
+    def put(self, target: Path, low: Path, style: Path | None, fidelity: float) -> None:
+        """Restore, or repaint at strength 1."""
+        size = networks.STYLE_PX
+        seen = torch.zeros(0, 3, size, size) if style is None else _tensor(views.style_view(_pixels(style)))
+        knobs = (torch.tensor([value]) for value in (float(style is not None), fidelity))
+        high = self.generator(_tensor(_pixels(low)), seen, *knobs).high
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray((high[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()).save(target)
+
+
+def repaint(out: Path, pairs: list[tuple[Path, Path]], folder: Path) -> None:
+    """Repaint each low picture in its style."""
+    painter = Painter(out)
+    for low, style in pairs:
+        painter.put(folder / f"{low.stem}_{style.stem}.png", low, style, 1.0)
+
+
 def paint(out: Path, val: Path, pairs: int) -> None:
     """Restore val/low-real at fidelity 0.5, and low-bicubic at 1; repaint the first pairs."""
-    generator, _, _ = weights.load(out / "weights.safetensors")
-    pixels = lambda path: np.asarray(Image.open(path).convert("RGB"))  # noqa: E731
-    tensor = lambda array: torch.from_numpy(np.array(array)).permute(2, 0, 1)[None].float() / 255  # noqa: E731
-
-    def put(path: Path, low: Path, style: Tensor, strength: float, fidelity: float) -> None:
-        knobs = (torch.tensor([value]) for value in (strength, fidelity))
-        high = generator(tensor(pixels(low)), style, *knobs).high
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray((high[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()).save(path)
-
-    none = torch.zeros(0, 3, networks.STYLE_PX, networks.STYLE_PX)
+    painter = Painter(out)
     for kind in ("faces", "photos"):
         for low in sorted((val / "low-real" / kind).glob("*.png")):
-            put(out / "damaged" / kind / low.name, low, none, 0.0, 0.5)
+            painter.put(out / "damaged" / kind / low.name, low, None, 0.5)
         for low in sorted((val / "low-bicubic" / kind).glob("*.png")):
-            put(out / "clean" / kind / low.name, low, none, 0.0, 1.0)
-    for pair in list(csv.DictReader((val / "pairs.csv").open()))[:pairs]:
-        low = val / "low-bicubic" / "faces" / f"{pair['content']}.png"
-        style = tensor(views.style_view(pixels(val / "art" / f"{pair['style']}.png")))
-        put(out / "repaint" / f"{pair['content']}_{pair['style']}.png", low, style, 1.0, 1.0)
+            painter.put(out / "clean" / kind / low.name, low, None, 1.0)
+    chosen = list(csv.DictReader((val / "pairs.csv").open()))[:pairs]
+    lows, styles = val / "low-bicubic" / "faces", val / "art"
+    repaint(out, [(lows / f"{p['content']}.png", styles / f"{p['style']}.png") for p in chosen], out / "repaint")
+
+
+def means(out: Path, kind: str, keys: tuple[str, ...], told: argparse.Namespace, **given: Any) -> dict[str, float]:
+    """Mean metrics of the outputs in out/kind, as `upbrush evaluate` takes them."""
+    chosen = instruments.Settings(features=told.features, faces=told.faces)
+    measurer = evaluate.Measurer(chosen, instruments.open_all(chosen))
+    (out / "measured" / kind).mkdir(parents=True, exist_ok=True)
+    rows = list(evaluate.run(pairing.pair({"x": out / kind}, **given), measurer, out / "measured" / kind))
+    found = {}
+    for key in keys:
+        values = [row.values[key] for row in rows if row.values.get(key) is not None]
+        found[f"{kind} {key}"] = round(float(np.mean(np.array(values, float))), 4)
+    return found
 
 
 def measure(out: Path, val: Path, pairs: int, told: argparse.Namespace) -> dict[str, float]:
-    """The means that row 18 of the log tells."""
-    chosen = instruments.Settings(features=told.features, faces=told.faces)
-    tools = instruments.open_all(chosen)
+    """The means that the log tells."""
     found: dict[str, float] = {}
-
-    def mean(kind: str, keys: tuple[str, ...], **given: Any) -> None:
-        cases = pairing.pair({"x": out / kind}, **given)
-        (out / "measured" / kind).mkdir(parents=True, exist_ok=True)
-        rows = list(evaluate.run(cases, evaluate.Measurer(chosen, tools), out / "measured" / kind))
-        for key in keys:
-            values = [row.values[key] for row in rows if row.values.get(key) is not None]
-            found[f"{kind} {key}"] = round(float(np.mean(np.array(values, float))), 4)
-
     for kind in ("faces", "photos"):
-        mean(f"damaged/{kind}", ("psnr_y", "vgg"), truth=val / kind)
-        mean(f"clean/{kind}", ("psnr_y",), truth=val / kind)
+        found |= means(out, f"damaged/{kind}", ("psnr_y", "vgg"), told, truth=val / kind)
+        found |= means(out, f"clean/{kind}", ("psnr_y",), told, truth=val / kind)
     manifest = out / "pairs.csv"
     with (val / "pairs.csv").open() as file:
         manifest.write_text("".join([next(file), *[next(file) for _ in range(pairs)]]))
-    mean("repaint", ("style", "content", "identity", "grid"), truth=val / "faces", style=val / "art", manifest=manifest)
-    return found
+    keys = ("style", "content", "identity", "grid")
+    return found | means(out, "repaint", keys, told, truth=val / "faces", style=val / "art", manifest=manifest)
 
 
 def main() -> None:

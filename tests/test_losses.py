@@ -65,6 +65,18 @@ def test_pixel_error_and_range_by_hand():
     assert losses.out_of_range(torch.full((1, 3, 4, 4), -0.5)).item() == pytest.approx(0.5)
 
 
+def test_texture_counts_where_it_is_not_only_how_much_of_it():
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.2 * (torch.rand(1, 3, 64, 64, generator=generator) - 0.5)
+    half = 0.5 + noise * (torch.arange(64) < 32)
+    assert losses.texture_error(half, half.flip(3)).item() < 1e-5  # elsewhere, as unevenly
+    assert losses.texture_error(half + 0.2, half).item() < 1e-4  # nor does lightness count
+    everywhere = losses.texture_error(0.5 + noise * 0.5**0.5, half).item()  # the same energy in all
+    assert everywhere > 1
+    large = torch.cat([half, half.flip(3)], 3).repeat(1, 1, 2, 1)
+    assert losses.texture_error(half, large).item() < 0.1  # pictures of other sizes are compared
+
+
 def test_structure_forgives_tones_and_not_shapes():
     torch.manual_seed(0)
     x = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8, mode="bilinear")
@@ -123,7 +135,7 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(whole(output), batch(4, 1), FakeFeatures(), config)
-    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "style"}
+    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "texture", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something

@@ -57,6 +57,9 @@ class LossConfig(Settings):
     content: float = Field(1.0, ge=0, description="content error of repaints, times strength")
     structure: float = Field(0.0, ge=0, description="lost correlation of lightness of repaints, times strength")
     style: float = Field(8.0, ge=0, description="style error of repaints, times strength")
+    texture: float = Field(
+        0.0, ge=0, description="texture of repaints spread otherwise than the style's, times strength"
+    )
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
     grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")
     border: float = Field(0.0, ge=0, description="what a border changes in a repaint")

@@ -1,6 +1,6 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
-from torch import Tensor, cat, no_grad, stack
+from torch import Tensor, cat, linspace, no_grad, quantile, stack
 from torch.nn import functional as F
 
 from upbrush.config import LossConfig
@@ -92,6 +92,24 @@ def style_error(output: list[tuple[Tensor, Tensor]], style: list[tuple[Tensor, T
     return stack(layers).mean(0)
 
 
+def texture_error(output: Tensor, style: Tensor) -> Tensor:
+    """How differently texture is spread: mean distance of the quantiles of its logarithm over 8×8 cells.
+
+    Texture is what a 5×5 mean takes away from lightness. The moments of features are content with a little of it
+    everywhere, on skin as cracks; a painting is smooth in places and rough in others, and so shall its repaints be.
+    output: (B, 3, H, W), style: (B, 3, H', W') in [0, 1]. Returns (B,).
+    """
+    return (_texture(output) - _texture(style)).abs().mean(0)
+
+
+def _texture(x: Tensor) -> Tensor:
+    """Quantiles of the cells' logarithmic deviation: (24, B)."""
+    y = x.float().mean(1, keepdim=True)
+    rest = y - F.avg_pool2d(F.pad(y, (2,) * 4, mode="reflect"), 5, 1)
+    level = (F.avg_pool2d(rest.square(), 8).flatten(1) + 1e-6).log() / 2
+    return quantile(level, linspace(0.04, 0.96, 24, device=x.device), dim=1)
+
+
 def content_error(output: Tensor, truth: Tensor) -> Tensor:
     """Squared distance of relu4_1 features over the truth's own size. (B, C, h, w) each. Returns (B,)."""
     difference = (output.float() - truth.float()).square().sum((1, 2, 3))
@@ -146,6 +164,7 @@ def objective(
             if painted.inset is not None:
                 terms["border"] = border_error(output[plain:], painted.inset).mean()
             terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), weight)
+            terms["texture"] = _mean(texture_error(output[plain:], batch.style), weight)
             terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), weight)
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms
