@@ -20,7 +20,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -212,6 +212,28 @@ def measure(out: Path, val: Path, pairs: int, told: argparse.Namespace) -> dict[
     return found | means(out, "repaint", keys, told, truth=val / "faces", style=val / "art", manifest=manifest)
 
 
+def sheet(out: Path, names: list[str], val: Path) -> None:
+    """What each variant makes of scikit-image's astronaut, restored and in three styles: out/sheet.jpg."""
+    from skimage import data
+
+    face = Image.fromarray(data.astronaut()).crop((120, 0, 328, 208))
+    face.resize((52, 52), Image.Resampling.BICUBIC).save(out / "astronaut.png")
+    styles = [None, *sorted((val / "art").glob("*.png"))[5:14:4]]
+    page = Image.new("RGB", (208 * len(styles), 226 * len(names)), "white")
+    for row, name in enumerate(names):
+        painter = Painter(out / folder_name(name))
+        ImageDraw.Draw(page).text((4, 226 * row + 2), name, "black", ImageFont.load_default(13))
+        for column, style in enumerate(styles):
+            painter.put(out / "cell.png", out / "astronaut.png", style, 0.5)
+            page.paste(Image.open(out / "cell.png"), (208 * column, 226 * row + 18))
+    page.save(out / "sheet.jpg", quality=88)
+
+
+def folder_name(name: str) -> str:
+    """Where a variant's files lie."""
+    return name.replace(" ", "-").replace(":", "")
+
+
 def main() -> None:
     """Train, paint and measure every variant; a row of JSON each in results.jsonl."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -233,7 +255,7 @@ def main() -> None:
         for name, changes in group.items():
             if name in known or (told.only and name not in told.only):
                 continue
-            out = told.out / name.replace(" ", "-").replace(":", "")
+            out = told.out / folder_name(name)
             patches = PATCHES.get(name, list)()
             for patch in patches:
                 patch.start()
@@ -244,6 +266,8 @@ def main() -> None:
             with done.open("a") as file:
                 file.write(json.dumps({"name": name, **measure(out, told.val, told.pairs, told)}) + "\n")
             print(done.read_text().splitlines()[-1], flush=True)
+    names = [json.loads(line)["name"] for line in done.read_text().splitlines()]
+    sheet(told.out, [name for name in GAMES if name in names], told.val)
 
 
 if __name__ == "__main__":

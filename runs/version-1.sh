@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The small model, version 1: the commands that make one like it, anew.
+#
+#   UPBRUSH_DATA=folder-with-the-tars UPBRUSH_FEATURES=vgg19.safetensors runs/version-1.sh OUT
+#
+# It begins from version 0 (runs/small.sh). The runs resume where they were when the script is started again.
+#
+# The shipped weights were made on two CPU cores that did other work as well, while the recipe was found. pixels.toml
+# was stopped after 5,000 of its 7,000 steps; game.toml came about in parts, each going on from the weights, the
+# optimisers and the discriminator of the one before (a to c began from the moving average, with new optimisers):
+#   a     440 steps  pixel 300, perceptual 40, content 2, structure 25, style 36, game 3; lr 1e-3; no patterns, no texture
+#   b   1,200 steps  pixel 900, perceptual 100, content 1.2, structure 20, style 60, game 8
+#   c     600 steps  content 2.4, structure 35, style 50; lr 5e-4, falling to zero over the last 30 %
+#   d     900 steps  content 3.5, structure 60; lr 7e-4, of 6,200 steps in all, falling over the last 64 %
+#   e     745 steps  drawn 0.07 (docs/log.md, 18)
+#   f      55 steps  texture 6 (docs/log.md, 19)
+#   g   the rest     border 60: game.toml as it stands
+set -euo pipefail
+out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
+: "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
+data=(--data "$UPBRUSH_DATA/train-faces.tar" --data "$UPBRUSH_DATA/train-photos.tar" --data "$UPBRUSH_DATA/train-art.tar")
+here=$(dirname "$0")/..
+
+[ -e "$out/last/weights.safetensors" ] || { echo "no version 0 in $out: run runs/small.sh $out first" >&2; exit 2; }
+upbrush train "$here/recipes/pixels.toml" "${data[@]}" --from "$out/last/weights.safetensors" --out "$out/pixels-1"
+upbrush train "$here/recipes/game.toml" "${data[@]}" --from "$out/pixels-1/weights.safetensors" --out "$out/game"
+upbrush export "$out/game/weights.safetensors" --out "$here/src/upbrush/model"
+python "$here/runs/library.py"
