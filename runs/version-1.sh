@@ -14,7 +14,8 @@
 #   d     900 steps  content 3.5, structure 60; lr 7e-4, of 6,200 steps in all, falling over the last 64 %
 #   e     745 steps  drawn 0.07 (docs/log.md, 18)
 #   f      55 steps  texture 6 (docs/log.md, 19)
-#   g   the rest     border 60: game.toml as it stands
+#   g     200 steps  border 60
+#   h   the rest     texture 15: game.toml as it stands
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
