@@ -34,6 +34,8 @@ SMALL = [
     *("data.crop_px=128", "data.restore=2", "data.sharp=3", "data.repaint=3", "train.compile=false"),
     *("train.lr=5e-4", "train.warmup_steps=20", "train.decay_share=0.6", "train.ema_halflife_steps=30"),
     *("game.warmup_steps=50", "train.save_every_minutes=2"),
+    # the recipe as it was when the first of them ran
+    *("data.drawn=0", "loss.texture=0", "loss.content=2.4", "loss.structure=35", "loss.border=20"),
 ]
 PLAIN = ["data.sharp=0", "data.repaint=0", "data.restore=6", "train.lr=2e-3", "train.ema_halflife_steps=50"]
 STYLES = ["data.sharp=0", "data.restore=2", "data.repaint=4", "game.weight=0", "train.lr=1e-3"]

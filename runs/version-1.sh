@@ -15,7 +15,8 @@
 #   e     745 steps  drawn 0.07 (docs/log.md, 18)
 #   f      55 steps  texture 6 (docs/log.md, 19)
 #   g     200 steps  border 60
-#   h   the rest     texture 15: game.toml as it stands
+#   h     750 steps  texture 15
+#   i   the rest     ghost 200: game.toml as it stands
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"

@@ -77,6 +77,17 @@ def test_texture_counts_where_it_is_not_only_how_much_of_it():
     assert losses.texture_error(half, large).item() < 0.1  # pictures of other sizes are compared
 
 
+def test_ghosts_are_texture_where_the_truth_is_plain():
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.2 * (torch.rand(1, 3, 64, 64, generator=generator) - 0.5)
+    rough = 0.5 + noise * (torch.arange(64) < 32)  # plain on the right
+    assert losses.ghost_error(rough + 0.1, rough).item() < 2e-3  # a plain place may change its tone
+    assert (
+        losses.ghost_error(rough + noise * (torch.arange(64) < 32), rough).item() < 2e-3
+    )  # and texture grow elsewhere
+    assert losses.ghost_error(rough.flip(3), rough).item() > 0.01
+
+
 def test_structure_forgives_tones_and_not_shapes():
     torch.manual_seed(0)
     x = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8, mode="bilinear")
@@ -135,7 +146,7 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(whole(output), batch(4, 1), FakeFeatures(), config)
-    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "texture", "style"}
+    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "texture", "ghost", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something

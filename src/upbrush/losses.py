@@ -9,6 +9,8 @@ from upbrush.errors import ConfigError
 from upbrush.nn.features import Features
 from upbrush.nn.generator import Painted
 
+PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
+
 
 def pixel_error(output: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute error. output, truth: (B, 3, H, W) in [0, 1]. Returns (B,)."""
@@ -104,10 +106,23 @@ def texture_error(output: Tensor, style: Tensor) -> Tensor:
 
 def _texture(x: Tensor) -> Tensor:
     """Quantiles of the cells' logarithmic deviation: (24, B)."""
+    return quantile(_deviations(x).log(), linspace(0.04, 0.96, 24, device=x.device), dim=1)
+
+
+def _deviations(x: Tensor) -> Tensor:
+    """Deviation of what a 5×5 mean takes away from lightness, over 8×8 cells: (B, cells), at least .001."""
     y = x.float().mean(1, keepdim=True)
     rest = y - F.avg_pool2d(F.pad(y, (2,) * 4, mode="reflect"), 5, 1)
-    level = (F.avg_pool2d(rest.square(), 8).flatten(1) + 1e-6).log() / 2
-    return quantile(level, linspace(0.04, 0.96, 24, device=x.device), dim=1)
+    return (F.avg_pool2d(rest.square(), 8).flatten(1) + 1e-6).sqrt()
+
+
+def ghost_error(output: Tensor, truth: Tensor) -> Tensor:
+    """Texture where the truth is plain: the mean deviation of 8×8 cells, those with texture in the truth as zero.
+
+    Of a plain place a convolution knows only how far the next edge or border is, so all that it can draw there are
+    echoes of them. output, truth: (B, 3, H, W) in [0, 1]. Returns (B,).
+    """
+    return (_deviations(output) * (_deviations(truth) < PLAIN)).mean(1)
 
 
 def content_error(output: Tensor, truth: Tensor) -> Tensor:
@@ -165,6 +180,7 @@ def objective(
                 terms["border"] = border_error(output[plain:], painted.inset).mean()
             terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), weight)
             terms["texture"] = _mean(texture_error(output[plain:], batch.style), weight)
+            terms["ghost"] = _mean(ghost_error(output[plain:], batch.high[plain:]), weight)
             terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), weight)
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms
