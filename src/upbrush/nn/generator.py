@@ -8,6 +8,7 @@ The Renderer takes no statistic from its input: it knows only a scale and a shif
 a colour matrix. So a picture painted in tiles equals the picture painted whole, and one set of mods is one look.
 """
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -197,7 +198,9 @@ class Renderer(nn.Module):
     def forward(self, low: Tensor, mods: Tensor) -> Tensor:
         """low: (B, 3, h, w) in [0, 1]; mods: (B, K). Returns (B, 3, 4h, 4w) float32, not clipped."""
         low = F.pad(low, (PAD_PX,) * 4, mode="replicate")
-        films = iter(torch.split(mods[:, :-COLOUR_MODS], [n for width in self.widths for n in (width, width)], 1))
+        # One slice for each, not one split into all: WebGPU binds no more than some ten outputs to a shader.
+        ends = list(accumulate(n for width in self.widths for n in (width, width)))
+        films = iter([mods[:, start:end] for start, end in zip([0, *ends], ends, strict=False)])
 
         def film(conv: nn.Module, x: Tensor) -> Tensor:
             scale, shift = next(films), next(films)

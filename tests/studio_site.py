@@ -1,0 +1,93 @@
+"""A studio in a real browser: a folder as a static host serves it, opened in Chromium without anything else."""
+
+import base64
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+CHROMIUM = Path("/usr/bin/chromium")
+DESK = {"viewport": {"width": 1280, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+
+
+class Host(http.server.SimpleHTTPRequestHandler):
+    """Files and nothing else, as the plainest of hosts sends them."""
+
+    extensions_map = {**http.server.SimpleHTTPRequestHandler.extensions_map, ".mjs": "text/javascript"}
+
+    def log_message(self, *words: object) -> None:
+        pass
+
+
+@contextmanager
+def hosted(folder: Path) -> Iterator[str]:
+    """Serve a folder below /some/where/, as a page among others: its address."""
+    (folder.parent / "some").mkdir(exist_ok=True)
+    place = folder.parent / "some" / "where"
+    place.symlink_to(folder)
+    handler = functools.partial(Host, directory=str(folder.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/some/where/"
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def chromium(*words: str):
+    """Debian's Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", *words])
+        yield opened
+        opened.close()
+
+
+def text(array: np.ndarray | bytes) -> str:
+    """An array's bytes for the page."""
+    return base64.b64encode(array if isinstance(array, bytes) else np.ascontiguousarray(array).tobytes()).decode()
+
+
+def array(words: str, dtype: str, *shape: int) -> np.ndarray:
+    """An array of the page's."""
+    return np.frombuffer(base64.b64decode(words), dtype).reshape(*shape)
+
+
+# What every call in the page begins with: modules by name, arrays and files from text and back.
+PRELUDE = """
+const load = (name) => import(new URL(`engine/${name}.js`, document.baseURI));
+const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+const typed = (text, Kind) => new Kind(bytes(text).buffer);
+const back = async (data) => new Promise((resolve) => {
+  const reader = new FileReader();
+  reader.onload = () => resolve(reader.result.slice(reader.result.indexOf(",") + 1));
+  reader.readAsDataURL(data instanceof Blob ? data : new Blob([data]));
+});
+const worker = (folder) => {
+  const one = new Worker(new URL("engine/worker.js", document.baseURI), { type: "module" });
+  let last = 0;
+  const call = (name, words, told = []) => new Promise((resolve, reject) => {
+    const id = ++last;
+    one.addEventListener("message", function heard({ data }) {
+      if (data.id !== id) return;
+      if ("total" in data) return told.push([data.done, data.total]);
+      one.removeEventListener("message", heard);
+      data.error ? reject(new Error(`${data.error.type}: ${data.error.message}`)) : resolve(data.answer);
+    });
+    one.postMessage({ id, call: name, words });
+  });
+  return { call, one };
+};
+"""
+
+
+def script(body: str) -> str:
+    """A function for `page.evaluate` that takes `given` and returns what the body does."""
+    return f"async (given) => {{ {PRELUDE} {body} }}"
