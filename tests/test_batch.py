@@ -151,11 +151,10 @@ def test_a_place_that_takes_no_files_is_told_before_painting(photos, tmp_path, m
 
 
 def test_a_folder_that_cannot_be_listed_does_not_vanish(photos, tmp_path, monkeypatch):
-    def walk(folder, onerror):
-        onerror(PermissionError(13, "Permission denied", str(folder)))
-        return []
+    def refuse(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(batch.os, "walk", walk)
+    monkeypatch.setattr(batch.places.os, "scandir", refuse)
     with pytest.raises(PictureError, match="cannot be listed"):
         batch.plan([str(photos)], str(tmp_path / "out"), Saved())
 

@@ -4,11 +4,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePath
 from typing import IO
 
 from upbrush import picture, saving
 from upbrush.errors import ConfigError, OutOfMemoryError, PictureError, UpbrushError
+from upbrush.folders import places
 from upbrush.knobs import Knobs
 from upbrush.painter import Painter
 from upbrush.picture import Picture
@@ -73,9 +75,7 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
     Raises ConfigError for inputs and an output that do not go together, PictureError for a format that cannot be
     written and for an output that nothing can be written to: all before any painting.
     """
-    suffix = None
-    if saved.format is not None:
-        suffix = saving.FORMATS[saving.format_name(saved.format)].suffixes[0]
+    suffix = suffix_of(saved.format)
     if out == "-":
         if len(inputs) > 1 or _is_folder(inputs[0]):
             raise ConfigError("standard output takes one picture; give a folder for several")
@@ -93,7 +93,7 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
         raise ConfigError(f"{out}: is a file, and has no suffix to tell the format; choose another, as in {out}.png")
     jobs, ignored = _pairs(inputs, folder, suffix)
     _refuse_clashes(jobs)
-    _probe(folder)
+    probe(folder)
     left = tuple(job for job in jobs if saved.overwrite or not job.target.exists())
     if saved.explain:
         _check_maps([job.target for job in left], saved)
@@ -199,43 +199,42 @@ def _plan_file(job: Job, saved: Saved) -> Plan:
         raise PictureError(f"{target}: is there already; choose another name, or give --overwrite")
     if saved.explain:
         _check_maps([target], saved)
-    _probe(target.parent)
+    probe(target.parent)
     return Plan((job,))
+
+
+def result_name(path: PurePath, suffix: str | None) -> PurePath:
+    """What the painting of a file is called. suffix: of the format asked for, or None for the file's own."""
+    if suffix:
+        return path.with_suffix(suffix)
+    return path if path.suffix.lower() in _writable() else path.with_suffix(".png")
+
+
+@cache
+def _writable() -> frozenset[str]:
+    """Asked once: looking for plugins would take longer than listing a folder."""
+    return frozenset(saving.writable_suffixes())
+
+
+@cache
+def suffix_of(format: str | None) -> str | None:
+    """The suffix of a format by its name, None for none. Raises PictureError for one that cannot be written."""
+    return None if format is None else saving.FORMATS[saving.format_name(format)].suffixes[0]
 
 
 def _pairs(inputs: Sequence[str], out: Path, suffix: str | None) -> tuple[list[Job], int]:
     """Sources with their targets, each once, and how many files are no pictures."""
-    writable = saving.writable_suffixes()
-
-    def target(path: Path) -> Path:
-        if suffix:
-            return out / path.with_suffix(suffix)
-        return out / (path if path.suffix.lower() in writable else path.with_suffix(".png"))
-
     jobs, ignored = [], 0
     for given in map(Path, inputs):
         if not given.is_dir():
-            jobs.append(Job(given, target(Path(given.name))))
+            jobs.append(Job(given, out / result_name(PurePath(given.name), suffix)))
             continue
-        for path in _walk(given, out):
-            if path.suffix.lower() in PICTURE_SUFFIXES:
-                jobs.append(Job(path, target(path.relative_to(given))))
+        for found in places.files(str(given), without=str(out)):
+            if Path(found.name).suffix.lower() in PICTURE_SUFFIXES:
+                jobs.append(Job(Path(found.place), out / result_name(PurePath(found.name), suffix)))
             else:
                 ignored += 1
     return list(dict.fromkeys(jobs)), ignored
-
-
-def _walk(folder: Path, out: Path) -> Iterator[Path]:
-    """Every file of a folder, in a fixed order, but for hidden ones and what is in the output folder."""
-
-    def refuse(error: OSError) -> None:
-        raise PictureError(f"{error.filename}: cannot be listed ({error.strerror}); allow it or leave it out")
-
-    results = out.resolve()
-    for root, folders, files in os.walk(folder, onerror=refuse):
-        here = Path(root)
-        folders[:] = sorted(name for name in folders if name[0] != "." and (here / name).resolve() != results)
-        yield from (here / name for name in sorted(files) if name[0] != ".")
 
 
 def _refuse_clashes(jobs: Sequence[Job]) -> None:
@@ -256,7 +255,7 @@ def _make_folder(folder: Path) -> None:
         raise PictureError(f"{folder}: cannot be made ({error.strerror}); choose another output") from None
 
 
-def _probe(folder: Path) -> None:
+def probe(folder: Path) -> None:
     """Make the output folder, and see that a file can be written there, before time is spent on painting."""
     _make_folder(folder)
     try:

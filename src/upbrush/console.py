@@ -54,7 +54,7 @@ def group(help: str) -> typer.Typer:
 
 
 Threads = Annotated[int | None, typer.Option(min=1, help="Threads of the engine; all cores if left out.")]
-EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, openvino or openvino-bf16.")]
+EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, cuda, openvino or openvino-bf16.")]
 Model = Annotated[
     Path | None, typer.Option("--model", envvar="UPBRUSH_MODEL", help="Folder of a model of `upbrush export`.")
 ]
@@ -76,3 +76,15 @@ def complain(message: str) -> None:
     from upbrush.screen import one_line
 
     typer.echo(one_line(message), err=True)
+
+
+def style_wanted(style: str | None, seed: int | None, strength: float | None, keep_colours: bool) -> str | None:
+    """The style's words, with the seed in them; refuses knobs of a style where there is none."""
+    if style is None and (strength or keep_colours or seed is not None):
+        knob = "--strength" if strength else "--keep-colours" if keep_colours else "--seed"
+        raise ConfigError(f"{knob} goes with a style; give one, as in --style monet")
+    if seed is None:
+        return style
+    if style is None or style.lower() != "random":
+        raise ConfigError(f"--seed {seed} goes with --style random, found --style {style}")
+    return f"random:{seed}"

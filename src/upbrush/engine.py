@@ -21,7 +21,7 @@ from upbrush.views import style_view
 MODEL_DIR = Path(__file__).parent / "model"
 FORMAT = "1"  # of the three files; a reader of another format refuses them
 FILES = ("encoder", "modulator", "renderer")
-ENGINES = ("onnxruntime", "openvino", "openvino-bf16")
+ENGINES = ("onnxruntime", "cuda", "openvino", "openvino-bf16")
 PRECISIONS = ("f32", "bf16")
 
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
@@ -239,6 +239,11 @@ class OnnxEngine(_FileEngine):
         except failures as error:
             raise WeightsError(_damaged(path, error)) from None
 
+        if session.get_providers()[0] != self._providers[0]:  # onnxruntime would go on without it, many times slower
+            raise ConfigError(
+                f"onnxruntime cannot use {self.provider} here; see its drivers and libraries, or use the CPU"
+            )
+
         def run(feed: dict[str, np.ndarray]) -> np.ndarray:
             try:
                 return np.asarray(session.run(None, feed)[0], np.float32)
@@ -309,12 +314,14 @@ def _openvino_core() -> Any:
 def open_engine(name: str = "auto", model_dir: Path | str | None = None, threads: int | None = None) -> Engine:
     """Open a model with the engine of that name.
 
-    name: "onnxruntime", "openvino" or "openvino-bf16"; "auto" takes the first, which is always there. model_dir and
-    threads as in OnnxEngine. Raises ConfigError for an unknown or missing engine, WeightsError for files that are
-    missing, damaged or do not belong together.
+    name: "onnxruntime", "cuda" (onnxruntime-gpu on a GPU), "openvino" or "openvino-bf16"; "auto" takes the first, which
+    is always there. model_dir and threads as in OnnxEngine. Raises ConfigError for an unknown or missing engine,
+    WeightsError for files that are missing, damaged or do not belong together.
     """
     if name in ("auto", "onnxruntime"):
         return OnnxEngine(model_dir, threads)
+    if name == "cuda":
+        return OnnxEngine(model_dir, threads, ("CUDAExecutionProvider", "CPUExecutionProvider"))
     if name in ENGINES:
         return OpenVinoEngine(model_dir, threads, precision="bf16" if name.endswith("bf16") else "f32")
     raise ConfigError(f"engine {name!r} is unknown; expected auto, {', '.join(ENGINES)}")

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -204,7 +205,7 @@ def store(target: Path, save: Callable[[IO[bytes]], None], overwrite: bool) -> N
         raise PictureError(f"{target}: is a folder or a device; expected the name of a file")
     if target.exists() and not overwrite:
         raise PictureError(f"{target}: is there already; choose another name or allow it to be overwritten")
-    part = target.with_name(f".{secrets.token_hex(6)}.part")
+    part = target.with_name(f".{process_tag()}-{secrets.token_hex(4)}.part")
     try:
         try:
             with open(part, "xb") as file:
@@ -240,5 +241,16 @@ FAILURES = (OSError, ValueError, TypeError, KeyError, struct.error, OverflowErro
 
 def failure(name: str, error: BaseException) -> str:
     """One line on why a picture was not written."""
-    reason = getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-    return f"{name}: cannot be written ({reason}); make room, check the permissions or choose another place or format"
+    found = reason(error)
+    return f"{name}: cannot be written ({found}); make room, check the permissions or choose another place or format"
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line; of the system's, without its number."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+@cache
+def process_tag() -> str:
+    """Begins the names of this process's unfinished files, so that whoever sees it killed can remove them."""
+    return secrets.token_hex(6)

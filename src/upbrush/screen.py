@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -61,7 +62,7 @@ class Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line on standard error."""
-        self._tick.complain(f"{self.picture}: {record.getMessage()}")
+        self._tick.complain(f"{self.picture}: {record.getMessage()}" if self.picture else record.getMessage())
 
     def __enter__(self) -> "Notes":
         self._logger.addHandler(self)
@@ -114,6 +115,53 @@ def ticker(pictures: int, quiet: bool) -> Iterator[Ticker]:
                 console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
 
         yield Live()
+
+
+@contextmanager
+def counter(pictures: int, quiet: bool) -> Iterator[Ticker]:
+    """One bar over many pictures with their speed; in a log, where nobody looks on, a line now and then."""
+    if quiet:
+        yield Quiet()
+        return
+    if not sys.stderr.isatty():
+        yield Lines(pictures)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (BarColumn(), TextColumn("{task.completed}/{task.total} {task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        every = progress.add_task("", total=pictures)
+
+        class Live(Quiet):
+            def end(self) -> None:
+                speed = progress.tasks[0].speed
+                progress.update(every, advance=1, description=f"{speed:.1f}/s" if speed else "")
+
+            def complain(self, message: str) -> None:
+                console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
+
+        yield Live()
+
+
+class Lines(Quiet):
+    """A line on standard error every so often, for logs."""
+
+    EVERY_SECONDS = 30.0
+
+    def __init__(self, pictures: int) -> None:
+        self._pictures, self._ended = pictures, 0
+        self._begun = self._told = time.monotonic()
+
+    def end(self) -> None:
+        """Count; tell, where it is time."""
+        self._ended += 1
+        now = time.monotonic()
+        if now - self._told >= self.EVERY_SECONDS:
+            self._told, speed = now, self._ended / (now - self._begun)
+            left = (self._pictures - self._ended) / speed / 60
+            self.complain(f"{self._ended} of {self._pictures}, {speed:.1f} a second, about {left:.0f} minutes left")
 
 
 def show_styles(styles: "Mapping[str, Style]") -> None:

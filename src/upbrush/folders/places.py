@@ -1,0 +1,257 @@
+"""Where bytes are: paths of this machine, and addresses such as s3://bucket/folder, which fsspec opens.
+
+A place is a string. Paths need nothing but Python; addresses need fsspec and, of most kinds, a package of their own
+(s3fs, gcsfs, adlfs), which is named where it is missing.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from upbrush import saving
+from upbrush.errors import ConfigError, PictureError
+
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(?:://|::)")  # two letters or more: C: is a drive
+MAGIC = re.compile(r"[*?\[]")
+# An object appears when all of it has arrived; elsewhere a file is written under another name and renamed.
+WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory", "hf"}
+# What file systems tell a file's state by.
+CHANGES = (
+    "ETag",
+    "etag",
+    "md5",
+    "mtime",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "created",
+)  # what file systems tell a file's state by
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as it was seen. name: relative to the folder that was listed, with "/" between. stamp: changes with it."""
+
+    name: str
+    place: str
+    bytes: int
+    stamp: str
+
+
+def is_address(place: str) -> bool:
+    """Whether this is for fsspec to open."""
+    return bool(ADDRESS.match(place))
+
+
+def is_pattern(place: str) -> bool:
+    """Whether this means several files, as photos/*.jpg does."""
+    return bool(MAGIC.search(place)) and (is_address(place) or not os.path.lexists(place))
+
+
+def plain(place: str) -> str:
+    """file: addresses as the paths that they are; everything else as it is."""
+    return place.removeprefix("file://") if place.startswith("file://") else place
+
+
+def join(folder: str, name: str) -> str:
+    """A place in a folder; name has "/" between its parts."""
+    return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.normpath(os.path.join(folder, name))
+
+
+def parent(place: str) -> str:
+    """The folder that a place is in."""
+    return place.rpartition("/")[0] if is_address(place) else str(Path(place).parent)
+
+
+def is_folder(place: str) -> bool:
+    """Whether files can be listed there."""
+    if not is_address(place):
+        return Path(place).is_dir()
+    system, path = _opened(place)
+    return bool(_tried(place, lambda: system.isdir(path)))
+
+
+def seen(place: str) -> Seen | None:
+    """A file's size and stamp; None where there is none."""
+    if not is_address(place):
+        try:
+            found = os.stat(place)
+        except OSError:
+            return None
+        return Seen(Path(place).name, place, found.st_size, _stamp(found))
+    system, path = _opened(place)
+    try:
+        facts = _tried(place, lambda: system.info(path))
+    except FileNotFoundError:
+        return None
+    return _seen(place.rpartition("/")[2], place, facts)
+
+
+def files(folder: str, without: str = "") -> Iterator[Seen]:
+    """Every file of a folder and of those in it, in a fixed order, but for hidden ones and those of another folder.
+
+    without: that folder, such as the one for the results. Raises PictureError where a folder cannot be listed.
+    """
+    if not is_address(folder):
+        yield from _walk(Path(folder), Path(folder), Path(without).resolve() if without else None)
+        return
+    system, path = _opened(folder)
+    found: dict[str, Any] = _tried(folder, lambda: system.find(path, detail=True))
+    for key in sorted(found):
+        name = key[len(path.rstrip("/")) :].lstrip("/") if path else key
+        place = join(folder, name)
+        if not f"/{name}".count("/.") and not (without and place.startswith(f"{without.rstrip('/')}/")):
+            yield _seen(name, place, found[key])
+
+
+def matches(pattern: str) -> Iterator[Seen]:
+    """The files that a pattern means, named from where its first star is; ** is any number of folders."""
+    fixed = pattern[: MAGIC.search(pattern).start()]  # type: ignore[union-attr]  # is_pattern has looked
+    start = fixed.rpartition("/")[0] if "/" in fixed else ""
+    if not is_address(pattern):
+        import glob
+
+        for place in sorted(glob.glob(pattern, recursive=True)):
+            if Path(place).is_file():
+                state = os.stat(place)
+                yield Seen(Path(place).relative_to(start or ".").as_posix(), place, state.st_size, _stamp(state))
+        return
+    system, path = _opened(pattern)
+    base = _opened(start)[1] if ADDRESS.match(start + "/") else ""
+    found: dict[str, Any] = _tried(pattern, lambda: system.glob(path, detail=True))
+    for key in sorted(found):
+        if found[key].get("type") != "directory":
+            name = key[len(base.rstrip("/")) :].lstrip("/")
+            yield _seen(name, join(start, name), found[key])
+
+
+def read(place: str, offset: int = 0, length: int | None = None) -> bytes:
+    """The bytes of a file, or of a part of it. Raises PictureError where they cannot be had."""
+    with opened(place) as file:
+        file.seek(offset)
+        data = file.read() if length is None else file.read(length)
+    if length is not None and len(data) < length:
+        raise PictureError(f"{place}: ends {length - len(data)} bytes too early; get it anew")
+    return data
+
+
+@contextmanager
+def opened(place: str) -> Iterator[IO[bytes]]:
+    """A file to read. Raises PictureError where there is none, or what brings it fails."""
+    try:
+        if not is_address(place):
+            with open(place, "rb") as file:
+                yield file
+            return
+        system, path = _opened(place)
+        with system.open(path, "rb") as file:
+            yield file
+    except FileNotFoundError:
+        raise PictureError(f"{place}: not found; expected a file") from None
+    except PermissionError:
+        raise PictureError(f"{place}: may not be read; change its permissions") from None
+    except OSError as error:
+        raise PictureError(f"{place}: cannot be read ({saving.reason(error)}); try again") from None
+
+
+def write(place: str, data: bytes) -> None:
+    """Write a file whole or not at all, over what may be there; its folder is made.
+
+    Raises PictureError where it cannot be written; its context is the system's error.
+    """
+    if not is_address(place):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        saving.store(Path(place), lambda file: _all_of(file, data), overwrite=True)
+        return
+    system, path = _opened(place)
+    try:
+        if _kind(place) in WHOLE:
+            system.pipe_file(path, data)
+            return
+        system.makedirs(system._parent(path), exist_ok=True)
+        part = f"{system._parent(path)}/.{secrets.token_hex(6)}.part"
+        try:
+            system.pipe_file(part, data)
+            system.mv(part, path)
+        except BaseException:
+            if system.exists(part):
+                system.rm_file(part)
+            raise
+    except OSError as error:
+        raise PictureError(saving.failure(place, error)) from None
+
+
+def remove(place: str) -> None:
+    """Remove a file, if it is there."""
+    if is_address(place):
+        system, path = _opened(place)
+        if system.exists(path):
+            system.rm_file(path)
+    else:
+        Path(place).unlink(missing_ok=True)
+
+
+def _all_of(file: IO[bytes], data: bytes) -> None:
+    file.write(data)
+
+
+def _opened(place: str) -> tuple[Any, str]:
+    """Fsspec's file system and the path in it. Raises ConfigError for what cannot be opened here."""
+    if not find_spec("fsspec"):
+        raise ConfigError(f'{place}: addresses need fsspec; pip install "upbrush[batch]"')
+    import fsspec
+
+    try:
+        system, path = fsspec.core.url_to_fs(place)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{place}: cannot be opened ({error})") from None
+    return system, path
+
+
+def _kind(place: str) -> str:
+    return place.partition("://")[0].partition("::")[0]
+
+
+def _tried(place: str, call: Callable[[], T]) -> T:
+    """Ask a file system; what it cannot do is one line."""
+    try:
+        return call()
+    except FileNotFoundError:
+        raise
+    except PermissionError:
+        raise ConfigError(f"{place}: may not be listed; see that you are signed in and allowed to") from None
+    except (OSError, NotImplementedError) as error:
+        raise ConfigError(f"{place}: cannot be looked at ({saving.reason(error)}); check the address") from None
+
+
+def _walk(folder: Path, root: Path, without: Path | None) -> Iterator[Seen]:
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise PictureError(f"{folder}: cannot be listed ({error.strerror}); allow it or leave it out") from None
+    for entry in entries:
+        if entry.name[0] == ".":
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            if without is None or Path(entry.path).resolve() != without:
+                yield from _walk(Path(entry.path), root, without)
+        elif entry.is_file():
+            found = entry.stat()
+            yield Seen(Path(entry.path).relative_to(root).as_posix(), entry.path, found.st_size, _stamp(found))
+
+
+def _stamp(found: os.stat_result) -> str:
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _seen(name: str, place: str, facts: Any) -> Seen:
+    size = int(facts.get("size") or 0)
+    changed = next((facts[key] for key in CHANGES if facts.get(key)), "")
+    return Seen(name, place, size, f"{size}-{changed}")
