@@ -16,7 +16,8 @@
 #   f      55 steps  texture 6 (docs/log.md, 19)
 #   g     200 steps  border 60
 #   h     750 steps  texture 15
-#   i   the rest     ghost 200: game.toml as it stands
+#   i     230 steps  ghost 200
+#   j   the rest     ghost 500; lr 8e-4, of 5,800 steps in all: game.toml as it stands
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
