@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer.main
+import web_service
 from PIL import Image
 
 import upbrush
@@ -115,6 +117,27 @@ def test_example_one_look(tmp_path):
     (photographs / "words.txt").write_text("no picture", encoding="utf-8")
     run_example("one_look.py", photographs, low, photograph(tmp_path / "style.png"), tmp_path / "painted")
     assert {path.name for path in (tmp_path / "painted").iterdir()} == {"one.png", "look.style"}
+
+
+def test_example_service_client(tmp_path):
+    pytest.importorskip("huey")
+    with web_service.running(web_service.settings(tmp_path, workers=1)) as client:
+        pictures = [photograph(tmp_path / name) for name in ("one.png", "two.png")]
+        run_example("service_client.py", client.base_url, tmp_path / "single", "monet", pictures[0])
+        run_example("service_client.py", client.base_url, tmp_path / "several", "monet", *pictures)
+        if shutil.which("curl"):
+            script = [
+                "bash",
+                ROOT / "examples" / "service_client.sh",
+                str(client.base_url).rstrip("/"),
+                tmp_path / "curl",
+            ]
+            done = subprocess.run([*script, "monet", *pictures], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert {path.name for path in (tmp_path / "curl").iterdir()} == {"first.jpg", "all.zip"}
+    several = sorted((tmp_path / "several").iterdir())
+    assert [path.name for path in several] == ["one.png", "two.png"]
+    assert several[0].read_bytes() == (tmp_path / "single" / "one.png").read_bytes()
 
 
 def test_every_example_is_tested():

@@ -16,7 +16,7 @@ import pytest
 from survey_people import METHODS, small_study
 from typer.testing import CliRunner
 
-from upbrush import cli
+from upbrush import address, cli
 from upbrush.errors import ConfigError
 from upbrush.survey import server, study
 from upbrush.survey.store import Store
@@ -280,8 +280,8 @@ def test_serve_refuses_in_one_line(made, words, said):
 
 
 def test_a_port_that_is_taken_is_told():
-    with server.listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="cannot be used"):
-        server.listen("127.0.0.1", taken.getsockname()[1])
+    with address.listen("127.0.0.1", 0) as taken, pytest.raises(ConfigError, match="cannot be used"):
+        address.listen("127.0.0.1", taken.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_a_port_that_is_taken_is_told():
     [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("example.org", False)],
 )
 def test_what_only_this_machine_reaches(host, local):
-    assert server.is_loopback(host) == local
+    assert address.is_loopback(host) == local
 
 
 class Serving:

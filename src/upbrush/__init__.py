@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from upbrush.engine import open_engine
     from upbrush.errors import (
+        ClipError,
         ConfigError,
         DataError,
         OutOfMemoryError,
@@ -32,7 +33,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "engine": ["open_engine"],
     "errors": [
-        *("ConfigError", "DataError", "OutOfMemoryError", "PictureError", "StyleError"),
+        *("ClipError", "ConfigError", "DataError", "OutOfMemoryError", "PictureError", "StyleError"),
         *("UpbrushError", "WeightsError"),
     ],
     "painter": ["Painter"],
@@ -42,6 +43,7 @@ _ROOMS = {
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 __all__ = [
+    "ClipError",
     "ConfigError",
     "DataError",
     "OutOfMemoryError",

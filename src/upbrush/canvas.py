@@ -19,10 +19,13 @@ TOP = 65535  # rows that wait are kept at 16 bits: half of float32, and far fine
 class Canvas:
     """A picture being painted at `high` size that comes out at `target` size by one Lanczos resampling.
 
-    high, target: (height, width); target is no larger than high. channels: 1 or 3. dtype: uint8 or uint16.
+    high, target: (height, width); target is no larger than high. channels: 1 or 3. dtype: uint8 or uint16. wrap: the
+    right edge meets the left one, in resampling too.
     """
 
-    def __init__(self, high: tuple[int, int], target: tuple[int, int], channels: int, dtype: np.dtype) -> None:
+    def __init__(
+        self, high: tuple[int, int], target: tuple[int, int], channels: int, dtype: np.dtype, wrap: bool = False
+    ) -> None:
         if target[0] > high[0] or target[1] > high[1]:
             raise ValueError(f"cannot bring {high} down to {target}, which is larger")
         self.high, self.target, self.dtype = high, target, np.dtype(dtype)
@@ -31,6 +34,7 @@ class Canvas:
         self._band = np.empty((0, high[1], channels), np.uint16)  # rows rendered and still needed
         self._band_top = 0  # the high row that the band starts at
         self._rows_done = 0
+        self._round_px = math.ceil(LANCZOS_PX * high[1] / target[1]) + 1 if wrap else 0
 
     def put(self, box: Box, values: np.ndarray) -> None:
         """Take a tile: `values` (h, w, channels) float32, 1 is white, clipped here, for `box` of the high picture.
@@ -62,7 +66,9 @@ class Canvas:
             bottom = min(top + STRIPE_ROWS, ready)
             for channel in range(self._done.shape[2]):
                 plane = self._band[..., channel]
-                rows = _resampled(plane, self._band_top, self.high[0], self.target, top, bottom)
+                if self._round_px:
+                    plane = np.take(plane, range(-self._round_px, self.high[1] + self._round_px), axis=1, mode="wrap")
+                rows = _resampled(plane, self._band_top, self.high[0], self.target, top, bottom, self._round_px)
                 self._done[top:bottom, :, channel] = from_unit(rows / TOP, self.dtype)
         self._rows_done = ready
         needed = max(self._band_top, math.floor((ready + 0.5) * factor - reach))
@@ -95,16 +101,19 @@ def resized(plane: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _resampled(
-    plane: np.ndarray, plane_top: int, source_height: int, target: tuple[int, int], top: int, bottom: int
-) -> np.ndarray:
+    plane: np.ndarray, plane_top: int, source_height: int, target: tuple[int, int], top: int, bottom: int,
+    beside_px: int = 0,
+) -> np.ndarray:  # fmt: skip
     """Rows top…bottom of a plane brought to `target` size, (bottom - top, target[1]) float32, as if it were done whole.
 
-    plane: the rows of the source from plane_top on, as far as they are needed; source_height counts them all.
+    plane: the rows of the source from plane_top on, as far as they are needed; source_height counts them all. It has
+    beside_px columns more to either side, which are looked at and not kept.
     """
     factor = source_height / target[0]
     reach = LANCZOS_PX * max(factor, 1) + 1
     first = max(0, math.floor((top + 0.5) * factor - reach))
     last = min(source_height, math.ceil((bottom - 0.5) * factor + reach))
     stripe = Image.fromarray(plane[first - plane_top : last - plane_top].astype(np.float32))
-    box = (0.0, top * factor - first, float(plane.shape[1]), min(bottom * factor, source_height) - first)
+    right = float(plane.shape[1] - beside_px)
+    box = (float(beside_px), top * factor - first, right, min(bottom * factor, source_height) - first)
     return np.asarray(stripe.resize((target[1], bottom - top), Image.Resampling.LANCZOS, box=box))

@@ -26,11 +26,15 @@ from upbrush.console import (
     complain,
     group,
     need,
+    style_wanted,
 )
 from upbrush.errors import ConfigError, StyleError, WeightsError
 from upbrush.explain import command as explaining
+from upbrush.folders.command import batch as many
 from upbrush.measure.command import compare, evaluate
 from upbrush.survey.command import survey_app
+from upbrush.video.command import video
+from upbrush.web.command import serve
 
 if TYPE_CHECKING:
     from upbrush.batch import Job, Plan, Saved
@@ -44,6 +48,7 @@ style_app = group("Make, blend and look at styles.")
 app.add_typer(style_app, name="style")
 app.add_typer(survey_app, name="survey")
 app.command()(explaining.explain)
+app.command("batch")(many)
 
 
 def main() -> NoReturn:
@@ -87,6 +92,8 @@ def paint(
     keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")] = False,
     scale: Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")] = None,
     size: Annotated[str | None, typer.Option(help="3000x2000, long:3000, short:2000 or fit:3000x2000.")] = None,
+    wrap: Annotated[bool, typer.Option("--wrap", help="360°, equirectangular: right and left edge meet.")] = False,
+    stereo: Annotated[str | None, typer.Option(help="Two eyes: side (by side) or over (one the other).")] = None,
     memory: Annotated[str, typer.Option(help="About what painting may take, beside the program.")] = "1GB",
     threads: Threads = None,
     engine: EngineName = "auto",
@@ -123,19 +130,7 @@ def paint(
     painter = Painter(open_engine(engine, model, threads), memory=memory)
     chosen = styles.resolve(wanted, painter.engine) if wanted is not None else None
     strength = 0.0 if chosen is None else 1.0 if strength is None else strength
-    paint_plan(plan, painter, Knobs(chosen, strength, fidelity, keep_colours, scale, size), saved, quiet)
-
-
-def style_wanted(style: str | None, seed: int | None, strength: float | None, keep_colours: bool) -> str | None:
-    """The style's words, with the seed in them; refuses knobs of a style where there is none."""
-    if style is None and (strength or keep_colours or seed is not None):
-        knob = "--strength" if strength else "--keep-colours" if keep_colours else "--seed"
-        raise ConfigError(f"{knob} goes with a style; give one, as in --style monet")
-    if seed is None:
-        return style
-    if style is None or style.lower() != "random":
-        raise ConfigError(f"--seed {seed} goes with --style random, found --style {style}")
-    return f"random:{seed}"
+    paint_plan(plan, painter, Knobs(chosen, strength, fidelity, keep_colours, scale, size, wrap, stereo), saved, quiet)
 
 
 def paint_plan(plan: "Plan", painter: "Painter", knobs: "Knobs", saved: "Saved", quiet: bool) -> None:
@@ -363,5 +358,5 @@ def doctor(threads: Threads = None, model: Model = None) -> None:
         raise WeightsError(health.problem)
 
 
-for command in (evaluate, compare):
+for command in (evaluate, compare, serve, video):
     app.command()(command)

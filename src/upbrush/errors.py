@@ -20,6 +20,10 @@ class PictureError(UpbrushError):
     """A picture that cannot be read, painted or written."""
 
 
+class ClipError(UpbrushError):
+    """A clip that cannot be read, painted or written."""
+
+
 class StyleError(UpbrushError):
     """A style that cannot be found, read or used with this model."""
 

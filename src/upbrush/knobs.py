@@ -1,10 +1,10 @@
 """What a picture is painted with, as one value that folders, clips and the service hand on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from upbrush import __version__
-from upbrush.painter import Painter
+from upbrush.painter import Look, Painter
 from upbrush.picture import Picture
 from upbrush.styles import Style
 
@@ -19,17 +19,42 @@ class Knobs:
     keep_colours: bool = False
     scale: float | None = None
     size: str | None = None
+    wrap: bool = False
+    stereo: str | None = None
 
-    def paint(self, painter: Painter, source: Picture, progress: Callable[[int, int], None] | None) -> Picture:
-        """Paint one picture."""
-        painted: Picture = painter.paint(
-            source,
+    def look(self, painter: Painter, of: "Picture | Sequence[Picture] | Look") -> Look:
+        """One look for many pictures: see `Painter.look`."""
+        return painter.look(
+            of,
             self.style,
             strength=self.strength,
             fidelity=self.fidelity,
             keep_colours=self.keep_colours,
             scale=self.scale,
             size=self.size,
+            wrap=self.wrap,
+            stereo=self.stereo,
+        )
+
+    def paint(
+        self,
+        painter: Painter,
+        source: Picture,
+        progress: Callable[[int, int], None] | None,
+        look: Look | None = None,
+    ) -> Picture:
+        """Paint one picture; with a look, in that instead of in style, strength, fidelity and colours."""
+        painted: Picture = painter.paint(
+            source,
+            self.style if look is None else None,
+            strength=self.strength,
+            fidelity=self.fidelity,
+            keep_colours=self.keep_colours,
+            scale=self.scale,
+            size=self.size,
+            look=look,
+            wrap=self.wrap,
+            stereo=self.stereo,
             progress=progress,
         )
         return painted

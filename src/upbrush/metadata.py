@@ -90,6 +90,22 @@ def read_xmp(image: Image.Image) -> bytes | None:
     return re.sub(rb"(tiff:Orientation\s*(?:=\s*[\"']|>\s*))[2-8]", rb"\g<1>1", xmp)
 
 
+def resized_xmp(xmp: bytes | None, across: float, down: float) -> bytes | None:
+    """The XMP of a picture that became so many times wider and higher.
+
+    What it says of a panorama's pixels (GPano) is brought along, or viewers would not open the picture as one.
+    """
+    if xmp is None:
+        return None
+
+    def grown(found: re.Match[bytes]) -> bytes:
+        times = across if found[2] in (b"Width", b"Left") else down
+        return found[1] + str(round(int(found[3]) * times)).encode()
+
+    name = rb"GPano:(?:FullPano|CroppedArea(?:Image)?)(Width|Height|Left|Top)Pixels"
+    return re.sub(rb"(" + name + rb"\s*(?:=\s*[\"']|>\s*))(\d+)", grown, xmp)
+
+
 def profile_space(icc: bytes | None) -> str | None:
     """The colour space that a profile is for, such as "RGB", "GRAY" or "CMYK"; None for what is no profile."""
     if not isinstance(icc, bytes) or len(icc) < 132 or icc[36:40] != b"acsp":

@@ -137,6 +137,13 @@ def _identified(file: BinaryIO, formats: tuple[str, ...] | None) -> Image.Image:
     return image
 
 
+def readable(formats: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of Pillow's formats that can be read here: HEIF depends on what is installed."""
+    Image.init()
+    register_heif()
+    return tuple(name for name in formats if name in Image.OPEN)
+
+
 def register_heif() -> bool:
     """Teach Pillow HEIC where the pillow-heif plugin is installed; tells whether it is."""
     try:

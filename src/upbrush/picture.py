@@ -69,13 +69,16 @@ class Picture:
         return colour if self.alpha is None else np.dstack((colour, self.alpha))
 
 
-def read(source: Path | str | bytes | IO[bytes], *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(
+    source: Path | str | bytes | IO[bytes], *, max_pixels: int = MAX_PIXELS, formats: tuple[str, ...] | None = None
+) -> Picture:
     """Read a picture from a file, from bytes or from an open binary file.
 
-    max_pixels: the most pixels it may have, looked at before anything is decoded.
+    max_pixels: the most pixels it may have, looked at before anything is decoded. formats: which of Pillow's are
+    tried, by default all.
     Raises PictureError for a file that is missing, damaged, too large, not a picture, or a film.
     """
-    with opened(source, max_pixels) as (file, image):
+    with opened(source, max_pixels, formats) as (file, image):
         refuse_films(image)
         return _taken(image, file)
 

@@ -77,18 +77,24 @@ def read(path: Path | str) -> Style:
     try:
         if path.stat().st_size > MOST_FILE_BYTES:
             raise StyleError(f"{path}: is larger than any style file; expected one of `upbrush style make`")
-        fields = json.loads(path.read_bytes())
+        return loads(path.read_bytes(), str(path))
     except OSError as error:
         raise StyleError(f"{path}: cannot be read ({error.strerror}); give the path of a .style file") from None
+
+
+def loads(data: bytes, name: str) -> Style:
+    """Read the bytes of a .style file. name: what to call it in errors. Raises StyleError as `read` does."""
+    if len(data) > MOST_FILE_BYTES:
+        raise StyleError(f"{name}: is larger than any style file; expected one of `upbrush style make`")
+    try:
+        fields = json.loads(data)
     except (ValueError, RecursionError):
-        raise StyleError(f"{path}: is not a style file, or damaged; make it again with `upbrush style make`") from None
-    return _from_fields(fields, path)
+        raise StyleError(f"{name}: is not a style file, or damaged; make it again with `upbrush style make`") from None
+    return _from_fields(fields, name)
 
 
-def write(style: Style, path: Path | str, overwrite: bool = False) -> None:
-    """Write a .style file whole or not at all. Raises StyleError where it is there already or cannot be written."""
-    path = Path(path)
-    check_suffix(path)
+def dumps(style: Style) -> bytes:
+    """A style as the bytes of a .style file."""
     fields = {
         "format": FORMAT,
         "version": VERSION,
@@ -100,7 +106,14 @@ def write(style: Style, path: Path | str, overwrite: bool = False) -> None:
         "code": base64.b64encode(style.code.astype("<f4").tobytes()).decode(),
         "preview": base64.b64encode(style.preview).decode() if style.preview else None,
     }
-    data = f"{json.dumps(fields, indent=1, ensure_ascii=False)}\n".encode()
+    return f"{json.dumps(fields, indent=1, ensure_ascii=False)}\n".encode()
+
+
+def write(style: Style, path: Path | str, overwrite: bool = False) -> None:
+    """Write a .style file whole or not at all. Raises StyleError where it is there already or cannot be written."""
+    path = Path(path)
+    check_suffix(path)
+    data = dumps(style)
 
     def save(file: IO[bytes]) -> None:
         file.write(data)
@@ -201,20 +214,23 @@ def library(model_dir: Path | None = None) -> dict[str, Style]:
     return {path.stem: read(path) for path in _library_files(model_dir)}
 
 
-def resolve(spec: object, engine: Engine, model_dir: Path | None = None) -> Style:
+def resolve(
+    spec: object, engine: Engine, model_dir: Path | None = None, *, own: Mapping[str, Style] | None = None
+) -> Style:
     """Find or make the style that is meant.
 
     spec: a Style; a picture as Picture, PIL image or array; a path of a .style file or a picture; or a word: a name
     of the library, "random", "random:SEED", or a blend such as "monet:0.7,klimt:0.3". model_dir: where the library
-    is, by default beside the engine's files. Raises StyleError with the nearest names for an unknown one, and for a
-    style of another model; PictureError for a picture that cannot be read.
+    is, by default beside the engine's files. own: styles beside the library's, by their names; where it is given, even
+    empty, a word is never a path, so words of strangers open no file. Raises StyleError with the nearest names for an
+    unknown one, and for a style of another model; PictureError for a picture that cannot be read.
     """
     if model_dir is None:
         model_dir = getattr(engine, "model_dir", MODEL_DIR)
     if isinstance(spec, Style):
         style = spec
     elif isinstance(spec, str):
-        style = _from_words(spec.strip(), engine, model_dir)
+        style = _from_words(spec.strip(), engine, model_dir, own)
     elif isinstance(spec, Path):
         style = _from_file(spec, engine)
     elif isinstance(spec, Picture):
@@ -276,28 +292,35 @@ def _from_file(path: Path, engine: Engine) -> Style:
     return make([plain_pixels(picture.read(path))], engine, Path(name).stem.strip() or name, source=name)
 
 
-def _from_words(text: str, engine: Engine, model_dir: Path) -> Style:
+def _from_words(text: str, engine: Engine, model_dir: Path, own: Mapping[str, Style] | None) -> Style:
     drawn = RANDOM.fullmatch(text)
     if drawn:  # without a seed every draw is another, and the name tells how to get it again
         return random(int(drawn[1]) if drawn[1] else secrets.randbelow(2**32), model_dir)
     names = {path.stem: path for path in _library_files(model_dir)}
-    slug = re.sub(r"[\s_]+", "-", text).casefold()
+    slug = slug_of(text)
     if slug in names:
         return read(names[slug])
-    if _is_file(text):
+    if own and slug in own:
+        return own[slug]
+    if own is None and _is_file(text):
         return _from_file(Path(text), engine)
     parts = [_part(part) for part in text.split(",")]
     if len(parts) > 1:
         if any(not part for part, _ in parts):
             raise StyleError(f"blend {text!r}: expected styles with weights, as in monet:0.7,klimt:0.3")
-        return blend([(resolve(part, engine, model_dir), weight) for part, weight in parts])
+        return blend([(resolve(part, engine, model_dir, own=own), weight) for part, weight in parts])
     if parts[0][0] != text:
         raise StyleError(f"style {text!r}: a blend names two styles or more; for a weaker style lower the strength")
-    if Path(text).suffix or "/" in text or os.sep in text:
+    if own is None and (Path(text).suffix or "/" in text or os.sep in text):
         raise StyleError(f"{text}: no such file; give a picture, a .style file or a name of `upbrush styles`")
-    near = difflib.get_close_matches(slug, names, 3, 0.5)
+    near = difflib.get_close_matches(slug, [*names, *(own or {})], 3, 0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "`upbrush styles` lists the names"
     raise StyleError(f"no style is called {text!r}; {hint}")
+
+
+def slug_of(text: str) -> str:
+    """The name that words are looked up by: "Van  Gogh" and van_gogh are van-gogh."""
+    return re.sub(r"[\s_]+", "-", text).casefold()
 
 
 def _part(text: str) -> tuple[str, float]:
@@ -327,7 +350,7 @@ def _joined(words: Iterable[str]) -> str:
     return text if len(text) <= MOST_WORD_LENGTH else text[: MOST_WORD_LENGTH - 1] + "…"
 
 
-def _from_fields(fields: Any, path: Path) -> Style:
+def _from_fields(fields: Any, path: str) -> Style:
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         raise StyleError(f"{path}: is not a style file; expected one of `upbrush style make`")
     version = fields.get("version")
@@ -352,4 +375,4 @@ def _from_fields(fields: Any, path: Path) -> Style:
         raise StyleError(f"{path}: code or preview is damaged ({error}); make it again") from None
     except StyleError as error:
         text = str(error)
-        raise StyleError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+        raise StyleError(text if text.startswith(path) else f"{path}: {text}") from None

@@ -87,12 +87,13 @@ def serve_study(
 ) -> None:  # fmt: skip
     """Show a study in the browser and keep the answers; Ctrl-C stops, the same command goes on."""
     need("survey", *NEEDED)
+    from upbrush import address
     from upbrush.survey import server
     from upbrush.survey import study as studies
     from upbrush.survey.store import Store
 
     study, words = studies.load(folder), studies.read_words(folder)
-    local = server.is_loopback(host)
+    local = address.is_loopback(host)
     if not local and not (public or token):
         raise ConfigError(
             f"--host {host} lets other machines in, and whoever finds the address could answer, and answer often; "
@@ -102,7 +103,7 @@ def serve_study(
         raise ConfigError(f"--token of {len(token)} letters can be guessed; take {LEAST_INVITATION} at least")
     with (
         Store(folder / studies.ANSWERS, study.id, create=True) as store,
-        server.listen(host, port) as listening,
+        address.listen(host, port) as listening,
     ):
         desk = server.Desk(study, words, folder, store, token, kiosk, most_people)
         hosts = ["localhost", "127.0.0.1", "[::1]", host] if local and not public else None

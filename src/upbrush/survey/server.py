@@ -5,7 +5,6 @@ sources, which question is a check, and what others answered. Nothing about who 
 """
 
 import hmac
-import ipaddress
 import logging
 import socket
 import sqlite3
@@ -23,7 +22,6 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from upbrush.errors import ConfigError
 from upbrush.survey import plan
 from upbrush.survey.store import Answer, Full, Person, Store
 from upbrush.survey.study import PAGES, PICTURES, Study
@@ -298,31 +296,6 @@ def _tell_invalid(request: Request, error: Exception) -> Response:
 def _tell_disk(request: Request, error: Exception) -> Response:
     logger.error("an answer could not be written (%s); see that there is room on the disk", error)
     return JSONResponse({"error": "the answer could not be written; it is tried again"}, 503)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server at `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Take a port, 0 for any that is free. Raises ConfigError where it cannot be had."""
-    try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise ConfigError(f"{host}: is no address of this machine ({error.strerror}); 127.0.0.1 is") from None
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(128)  # now, so that who comes as soon as the address is told need only wait
-    except OSError as error:
-        listening.close()
-        raise ConfigError(f"{host}:{port}: cannot be used ({error.strerror}); choose another --port") from None
-    return listening
 
 
 def run(app: FastAPI, listening: socket.socket) -> None:

@@ -1,0 +1,1 @@
+"""Clips: `upbrush video`. FFmpeg's libraries by PyAV read and write, the Painter paints, shots keep one look."""

@@ -1,0 +1,302 @@
+"""The routes of jobs: many pictures, or a large one, painted while nobody waits."""
+
+import asyncio
+import contextlib
+import io
+import shutil
+import zipfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Form, Request, Response, UploadFile
+from fastapi import Path as InPath
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from upbrush.errors import ConfigError
+from upbrush.web import ledger as ledgers
+from upbrush.web.asking import parts, unless_gone
+from upbrush.web.desk import AtDesk, Desk, Fault, refusals
+from upbrush.web.ledger import Job, State
+from upbrush.web.orders import PICTURE, SUFFIXES, WRITTEN, Order, Part
+from upbrush.web.painting import Knobs, StyleFile, StylePictures
+from upbrush.web.pool import Lane
+from upbrush.web.problems import Problem, limit, unknown
+
+routes = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+LOOK_SECONDS = 0.25
+MOST_NAME = 120  # characters of what a client calls a picture
+_CHUNK = 1 << 20
+_ID = InPath(pattern="^[0-9a-f]{32}$", examples=["0123456789abcdef0123456789abcdef"])
+
+
+def job_of(desk: AtDesk, id: Annotated[str, _ID]) -> Job:
+    """The job that is asked about: looked for before the answer begins."""
+    return desk.ledger.job(id)
+
+
+AtJob = Annotated[Job, Depends(job_of)]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How far the pictures are that are being painted now."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture of a job. name: what the client called it, to be shown. url, bytes: of the painting."""
+
+    number: int
+    name: str
+    state: Literal["waiting", "done", "failed"]
+    error: Fault | None
+    url: str | None
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class Told:
+    """A job. progress: 0…1. made, keep_until: times in UTC. events, zip: where to go on."""
+
+    id: str
+    kind: str
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    pictures: int
+    done: int
+    failed: int
+    progress: float
+    tiles: Tiles
+    made: str
+    keep_until: str | None
+    error: Fault | None
+    events: str
+    zip: str
+
+
+@dataclass(frozen=True)
+class ToldWhole(Told):
+    """A job with its pictures."""
+
+    results: list[Result]
+
+
+_EXAMPLE: dict[int | str, dict[str, Any]] = {
+    202: {
+        "description": "The job has begun to wait.",
+        "content": {
+            "application/json": {
+                "example": {
+                    "id": "0123456789abcdef0123456789abcdef", "kind": "paint", "state": "waiting", "pictures": 1,
+                    "done": 0, "failed": 0, "progress": 0, "tiles": {"done": 0, "total": 0},
+                    "made": "2026-11-23T00:21:00Z", "keep_until": None, "error": None,
+                    "events": "/v1/jobs/0123456789abcdef0123456789abcdef/events",
+                    "zip": "/v1/jobs/0123456789abcdef0123456789abcdef/results.zip",
+                    "results": [
+                        {"number": 1, "name": "a.jpg", "state": "waiting", "error": None, "url": None, "bytes": None}
+                    ],
+                }
+            }
+        },
+    }
+}  # fmt: skip
+
+
+@routes.post("", status_code=202, responses={**_EXAMPLE, **refusals(415, 429, 500, 503, 507)})
+async def begin(
+    request: Request,
+    response: Response,
+    desk: AtDesk,
+    order: Knobs,
+    picture: list[UploadFile] | None = None,
+    zip: UploadFile | None = None,
+    style_picture: StylePictures = None,
+    style_file: StyleFile = None,
+    kind: Annotated[Literal["paint", "invented"], Form(description="What is done with each.")] = "paint",
+) -> ToldWhole:
+    """Paint many pictures, one zip of pictures, or a large one; the answer tells where to ask for them."""
+    if bool(picture) == bool(zip):
+        raise ConfigError("a job is given picture (once or often) or zip; send one of them")
+    if picture and len(picture) > desk.limits.pictures_a_job:
+        raise limit(f"the job: has {len(picture)} pictures, at most {desk.limits.pictures_a_job} are taken")
+    coming = await asyncio.to_thread(desk.ledger.begin, desk.client(request))
+    try:
+        sent = parts(style_picture=style_picture, style_file=style_file)
+        if (
+            order.style is not None or style_picture or style_file
+        ):  # made now, once: `random` is one style, and an own one may be deleted
+            made = await unless_gone(request, desk.pool.run(replace(order, kind="style"), sent, Lane.NOW))
+            await asyncio.to_thread((coming / "style").write_bytes, made.data)
+        names = await _taken(desk, coming, picture or [], zip)
+        order = replace(order, kind=kind, style=None)
+        client = desk.client(request)
+        job = await asyncio.to_thread(
+            lambda: desk.ledger.commit(coming, order, names, packed=zip is not None, client=client)
+        )
+    finally:
+        await asyncio.to_thread(desk.ledger.forget, coming)  # nothing is there any more where it became a job
+    await asyncio.to_thread(desk.runner.add, job)
+    response.headers["location"] = f"/v1/jobs/{job.id}"
+    return await asyncio.to_thread(_whole, desk, job)
+
+
+async def _taken(desk: Desk, coming: Path, pictures: list[UploadFile], packed: UploadFile | None) -> list[str]:
+    """Put what was sent into the job's folder; gives what the client calls its pictures."""
+
+    def store(file: UploadFile, name: str) -> None:
+        with open(coming / "in" / name, "xb") as target:
+            shutil.copyfileobj(file.file, target, _CHUNK)
+
+    if packed is None:
+        for number, file in enumerate(pictures, 1):
+            if (file.size or 0) > desk.limits.file_bytes:
+                raise limit(f"picture {number}: is larger than {desk.limits.file_bytes:,} bytes; shrink it first")
+            await asyncio.to_thread(store, file, str(number))
+        return [_name(file.filename or f"picture {number}") for number, file in enumerate(pictures, 1)]
+    await asyncio.to_thread(store, packed, "zip")
+
+    async def load() -> list[Part]:
+        return [Part(PICTURE, path=str(coming / "in" / "zip"))]
+
+    found = await desk.pool.run(Order("list"), load, Lane.NOW)
+    return [_name(str(name)) for name in found.facts["names"]]
+
+
+def _name(text: str) -> str:
+    """What a client calls a picture, fit to be shown and to stand in a zip."""
+    last = text.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter if letter.isprintable() and letter not in '<>:"|?*' else "_" for letter in last)[-MOST_NAME:]
+
+
+@routes.get("/{id}", responses=refusals(404))
+def tell(desk: AtDesk, job: AtJob) -> ToldWhole:
+    """Tell how far a job is, picture by picture."""
+    return _whole(desk, job)
+
+
+@routes.get("/{id}/events", response_class=EventSourceResponse, responses=refusals(404))
+async def tell_events(desk: AtDesk, job: AtJob) -> AsyncIterator[ServerSentEvent]:
+    """Tell at once how far a job is, and whenever it gets further; ends with it. Ask again at any time."""
+    last: tuple[int, int] | None = None
+    while True:
+        stamp = await asyncio.to_thread(desk.ledger.stamp, job.id)
+        if stamp != last:
+            last = stamp
+            told = await asyncio.to_thread(_told, desk, job)
+            yield ServerSentEvent(event=told.state if told.state in ledgers.ENDED else "progress", data=told)
+            if told.state in ledgers.ENDED:
+                return
+        await asyncio.sleep(LOOK_SECONDS)
+        if last == (0, 0) and desk.ledger.called_off(job.id):  # forgotten meanwhile
+            return
+
+
+@routes.delete("/{id}", response_model=None, responses={200: {"model": ToldWhole}, 204: {}, **refusals(404)})
+def stop(desk: AtDesk, job: AtJob) -> ToldWhole | Response:
+    """Stop a job that has not ended: what is painted stays (200). Forget one that has, with its results (204)."""
+    if desk.ledger.state(job.id).state in ledgers.ENDED:
+        desk.ledger.delete(job.id)
+        return Response(status_code=204)
+    desk.ledger.call_off(job.id)
+    desk.runner.end_waiting(job)
+    return _whole(desk, job)
+
+
+@routes.get("/{id}/results.zip", response_class=Response, responses=refusals(404))
+def send_results(desk: AtDesk, job: AtJob) -> Response:
+    """Get everything that is painted, as one zip."""
+    numbers = list(desk.ledger.done(job))
+    if not numbers:
+        raise unknown("the job has no results, or not yet")
+    headers = {"content-disposition": f'attachment; filename="{job.id[:8]}.zip"'}
+    return StreamingResponse(_zipped(desk, job, numbers), media_type="application/zip", headers=headers)
+
+
+@routes.get("/{id}/results/{number}", response_class=Response, responses=refusals(404))
+def send_result(desk: AtDesk, job: AtJob, number: Annotated[int, InPath(ge=1, le=100_000)]) -> Response:
+    """Get one painting."""
+    path, format = desk.ledger.result(job, number), _format(job)
+    headers = {"content-disposition": f'inline; filename="painted-{number}.{SUFFIXES[format]}"'}
+    return FileResponse(path, media_type=WRITTEN[format], headers=headers)
+
+
+def _format(job: Job) -> str:
+    return "png" if job.order.kind == "invented" else job.order.format
+
+
+def _told(desk: Desk, job: Job) -> Told:
+    return _summary(desk, job, desk.ledger.state(job.id), desk.ledger.done(job))
+
+
+def _whole(desk: Desk, job: Job) -> ToldWhole:
+    state, done = desk.ledger.state(job.id), desk.ledger.done(job)
+    told = _summary(desk, job, state, done)
+
+    def result(number: int) -> Result:
+        failed = state.failed.get(number)
+        name = job.names[number - 1]
+        if number in done:
+            return Result(number, name, "done", None, f"/v1/jobs/{job.id}/results/{number}", done[number])
+        return Result(number, name, "failed" if failed else "waiting", Fault(**failed) if failed else None, None, None)
+
+    return ToldWhole(**vars(told), results=[result(number) for number in job.numbers])
+
+
+def _summary(desk: Desk, job: Job, state: State, done: dict[int, int]) -> Told:
+    count, failed = len(job.names), len(set(state.failed) - set(done))
+    tiles = [told for number, told in state.tiles.items() if number not in done and number not in state.failed]
+    share = sum(part / total for part, total in tiles if total)
+    told = Tiles(sum(part for part, _ in tiles), sum(total for _, total in tiles))
+    until = desk.ledger.keep_until(state)
+    place = f"/v1/jobs/{job.id}"
+    return Told(
+        job.id, job.order.kind, state.state, count, len(done), failed,  # type: ignore[arg-type]
+        round(min(1.0, (len(done) + failed + share) / count), 4), told, _time(job.made),
+        None if until is None else _time(until), Fault(**state.error) if state.error else None,
+        f"{place}/events", f"{place}/results.zip",
+    )  # fmt: skip
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class _Pieces(io.RawIOBase):
+    """A file that is written to and gives what it was given, piece by piece."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        self._pieces.append(bytes(data))
+        return len(data)
+
+    def taken(self) -> bytes:
+        """What has come since it was asked last."""
+        found, self._pieces = b"".join(self._pieces), []
+        return found
+
+
+def _zipped(desk: Desk, job: Job, numbers: list[int]) -> Iterator[bytes]:
+    """Paintings as a zip that is never whole anywhere: they are packed already, and may be many."""
+    pieces = _Pieces()
+    with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as packed:
+        for number in numbers:
+            stem = Path(job.names[number - 1]).stem.strip(". ") or "picture"
+            info = zipfile.ZipInfo(f"{number:04}-{stem}.{SUFFIXES[_format(job)]}", datetime.now(UTC).timetuple()[:6])
+            with contextlib.suppress(Problem, FileNotFoundError):  # deleted meanwhile
+                path = desk.ledger.result(job, number)
+                with open(path, "rb") as source, packed.open(info, "w", force_zip64=True) as target:
+                    while data := source.read(_CHUNK):
+                        target.write(data)
+                        yield pieces.taken()
+    yield pieces.taken()

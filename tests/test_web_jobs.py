@@ -1,0 +1,412 @@
+"""Jobs: nothing lost, nothing doubled, whatever dies in the middle; told as they go, kept for their time."""
+
+import contextlib
+import io
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+
+import httpx
+import numpy as np
+import pytest
+import web_service
+from filelock import FileLock
+from PIL import Image
+from web_service import SMALL, encoded, ended, png, wait_for
+
+from upbrush import picture, styles
+from upbrush.engine import open_engine
+from upbrush.knobs import Knobs
+from upbrush.painter import Painter
+from upbrush.web import ledger as ledgers
+from upbrush.web.ledger import Ledger
+from upbrush.web.orders import Limits, Order
+from upbrush.web.problems import Problem
+from upbrush.web.runner import JsonMessages, queue
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def client(folder):
+    with web_service.running(web_service.settings(folder, memory="3MB")) as client:
+        yield client
+
+
+def begin(client, contents, **fields):
+    sent = [("picture", (f"holiday {number}.png", content)) for number, content in enumerate(contents, 1)]
+    return client.post("/v1/jobs", files=sent, data={key: str(one) for key, one in fields.items()})
+
+
+def events(client, id):
+    """What is told of a job, to its end: [(event, data)]."""
+    found = []
+    with client.stream("GET", f"/v1/jobs/{id}/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        name = None
+        for line in answer.iter_lines():
+            kind, _, rest = line.partition(": ")
+            if kind == "event":
+                name = rest
+            elif kind == "data":
+                found.append((name, json.loads(rest)))
+    return found
+
+
+def slow(seed=0):
+    """A picture of many tiles: seconds of work, to be caught in the middle of."""
+    rows, columns = np.mgrid[:400, :500] // 4
+    return encoded(np.dstack((rows, columns + seed, rows ^ columns)).astype(np.uint8), "JPEG", quality=40)
+
+
+def test_a_job_from_beginning_to_end(client, folder, draw):
+    contents = [png(draw(20, 30, seed=seed)) for seed in range(3)]
+    answer = begin(client, contents, style="monet", format="webp", quality=90)
+    assert answer.status_code == 202
+    id = answer.json()["id"]
+    assert answer.headers["location"] == f"/v1/jobs/{id}"
+    assert answer.json()["state"] == "waiting"
+    told = events(client, id)
+    assert told[-1][0] == "done"
+    assert {name for name, _ in told[:-1]} <= {"progress"}
+    shares = [data["progress"] for _, data in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    job = client.get(f"/v1/jobs/{id}").json()
+    assert (job["done"], job["failed"], job["pictures"]) == (3, 0, 3)
+    assert [result["name"] for result in job["results"]] == [f"holiday {number}.png" for number in (1, 2, 3)]
+    painter = Painter(open_engine(model_dir=folder / "model", threads=1))
+    knobs = Knobs(styles.resolve("monet", painter.engine))
+    for content, result in zip(contents, job["results"], strict=True):
+        sent = client.get(result["url"])
+        assert sent.headers["content-type"] == "image/webp"
+        assert len(sent.content) == result["bytes"]
+        file = io.BytesIO()
+        picture.write(
+            knobs.paint(painter, picture.read(content), None), file, note=knobs.note(painter.engine.identity),
+            format="webp", quality=90,
+        )  # fmt: skip
+        assert sent.content == file.getvalue()
+    with zipfile.ZipFile(io.BytesIO(client.get(job["zip"]).content)) as packed:
+        assert packed.namelist() == [f"{number:04}-holiday {number}.webp" for number in (1, 2, 3)]
+        assert packed.read("0002-holiday 2.webp") == client.get(job["results"][1]["url"]).content
+        assert packed.testzip() is None
+
+
+def test_one_bad_picture_fails_alone(client, draw):
+    id = begin(client, [png(draw(9, 9)), b"no picture", png(draw(9, 9))]).json()["id"]
+    job = ended(client, id)
+    assert (job["state"], job["done"], job["failed"], job["progress"]) == ("done", 2, 1, 1)
+    assert job["results"][1]["error"]["type"] == "PictureError"
+    assert job["results"][1]["url"] is None
+    assert client.get(f"/v1/jobs/{id}/results/2").status_code == 404
+
+
+def test_a_job_of_bad_pictures_has_failed(client):
+    job = ended(client, begin(client, [b"no picture"]).json()["id"])
+    assert (job["state"], job["error"]["type"]) == ("failed", "PictureError")
+    assert client.get(job["zip"]).status_code == 404
+
+
+def test_random_is_one_style_for_a_whole_job(client, draw):
+    content = png(draw(16, 16))
+    job = ended(client, begin(client, [content] * 3, style="random").json()["id"])
+    assert len({client.get(result["url"]).content for result in job["results"]}) == 1
+
+
+def test_maps_of_what_was_invented_as_a_job(client, draw):
+    job = ended(client, begin(client, [png(draw(16, 20))], kind="invented").json()["id"])
+    assert job["kind"] == "invented"
+    with Image.open(io.BytesIO(client.get(job["results"][0]["url"]).content)) as image:
+        assert (image.mode, image.size) == ("RGBA", (20, 16))
+
+
+def packed(*entries):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def send_zip(client, content, **fields):
+    return client.post("/v1/jobs", files={"zip": ("a.zip", content)}, data=fields)
+
+
+def test_a_zip_of_pictures(client, draw):
+    content = packed(
+        ("trip/../../../b.png", png(draw(8, 8, seed=1))), ("notes.txt", b"words"), (".hidden.png", b"x"),
+        ("__MACOSX/c.png", b"x"), ("d.jpg", encoded(draw(8, 8, seed=2), "JPEG")), ("bad.png", b"x" * 50),
+    )  # fmt: skip
+    job = ended(client, send_zip(client, content).json()["id"])
+    assert [(one["name"], one["state"]) for one in job["results"]] == [
+        ("b.png", "done"),
+        ("d.jpg", "done"),
+        ("bad.png", "failed"),
+    ]
+    with zipfile.ZipFile(io.BytesIO(client.get(job["zip"]).content)) as archive:
+        assert archive.namelist() == ["0001-b.png", "0002-d.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"PK\x03\x04 nothing", 422, "the zip: damaged or locked"),
+        (packed(("a.txt", b"x")), 422, "holds no pictures"),
+        (packed(*((f"{number}.png", b"x") for number in range(21))), 413, "holds 21 pictures"),
+    ],
+    ids=["damaged", "empty", "many"],
+)
+def test_zips_that_are_refused(client, content, status, words):
+    answer = send_zip(client, content)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]["message"]
+
+
+def test_a_zip_that_swells_fails_picture_by_picture(client, draw):
+    job = ended(client, send_zip(client, packed(("a.png", bytes(50_000_000)), ("b.png", png(draw(8, 8))))).json()["id"])
+    assert job["results"][0]["error"]["type"] == "LimitError"
+    assert job["results"][1]["state"] == "done"
+
+
+@pytest.mark.parametrize("files", [{}, {"picture": b"x", "zip": b"y"}], ids=["none", "both"])
+def test_pictures_or_a_zip(client, files):
+    answer = client.post("/v1/jobs", files=files or {"style_picture": b"z"})
+    assert answer.status_code == 422
+    assert "send one of them" in answer.json()["error"]["message"]
+
+
+def test_a_wrong_style_is_told_at_once(client, draw, folder):
+    before = sorted((folder / "data" / "jobs").iterdir())
+    answer = begin(client, [png(draw(8, 8))], style="manet")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (422, "StyleError")
+    assert sorted((folder / "data" / "jobs").iterdir()) == before
+    assert list((folder / "data" / "incoming").iterdir()) == []
+
+
+def test_cancelling_keeps_what_is_painted(client, draw):
+    id = begin(client, [png(draw(8, 8)), slow(1), slow(2), slow(3)]).json()["id"]
+    wait_for(lambda: client.get(f"/v1/jobs/{id}").json()["done"] == 1)
+    assert client.delete(f"/v1/jobs/{id}").status_code == 200
+    job = ended(client, id)
+    assert (job["state"], job["done"]) == ("cancelled", 1)
+    assert events(client, id)[-1][0] == "cancelled"
+    assert client.get(f"/v1/jobs/{id}/results/1").status_code == 200
+    wait_for(lambda: "upbrush_workers_idle 2.0" in client.get("/metrics").text)
+    assert client.delete(f"/v1/jobs/{id}").status_code == 204
+    assert client.get(f"/v1/jobs/{id}").status_code == 404
+    assert client.delete(f"/v1/jobs/{id}").status_code == 404
+
+
+def test_sliders_stay_live_while_a_folder_is_painted(client, draw):
+    """One worker is not given to jobs."""
+    id = begin(client, [slow(1), slow(2), slow(3)]).json()["id"]
+    wait_for(lambda: client.get(f"/v1/jobs/{id}").json()["tiles"]["done"] > 0)
+    answer = client.post("/v1/paint", files={"picture": png(draw(64, 64))}, data={"preview": "64"})
+    assert answer.status_code == 200
+    assert client.get(f"/v1/jobs/{id}").json()["done"] == 0
+    client.delete(f"/v1/jobs/{id}")
+    ended(client, id)
+
+
+def test_one_client_has_so_many_jobs(client, draw):
+    ids = [begin(client, [slow(1)]).json()["id"] for _ in range(SMALL.jobs_a_client)]
+    refused = begin(client, [png(draw(8, 8))])
+    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "BusyError")
+    assert int(refused.headers["retry-after"]) > 0
+    for id in ids:
+        client.delete(f"/v1/jobs/{id}")
+        ended(client, id)
+    assert begin(client, [png(draw(8, 8))]).status_code == 202
+
+
+@pytest.mark.parametrize("id", ["0" * 32, "x", "%2e%2e%2fx", "0" * 31 + "G"])
+def test_jobs_that_are_not_there(client, id):
+    for path in (f"/v1/jobs/{id}", f"/v1/jobs/{id}/events", f"/v1/jobs/{id}/results/1", f"/v1/jobs/{id}/results.zip"):
+        answer = client.get(path)
+        assert answer.status_code in (404, 422), path
+        assert answer.json()["error"]["type"] in ("NotFoundError", "RequestError")
+
+
+def test_names_on_the_disk_are_ours(client, folder, draw):
+    ended(client, begin(client, [png(draw(8, 8))]).json()["id"])
+    names = {path.name for path in (folder / "data").rglob("*")}
+    assert not [name for name in names if "holiday" in name]
+    assert {path.name for path in folder.iterdir()} == {"model", "data"}
+
+
+@contextlib.contextmanager
+def serving(folder):
+    """The program itself, over a data folder: (process, address)."""
+    command = [
+        sys.executable, "-m", "upbrush", "serve", "--data", folder / "data", "--model", folder / "model", "--port", "0",
+        "--workers", "2", "--threads", "1", "--memory", "3MB",
+    ]  # fmt: skip
+    with subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()  # where a test failed
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().split()[2] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="kill -9"),
+        pytest.param(signal.SIGTERM, id="terminate", marks=pytest.mark.slow),
+    ],
+)
+def test_a_job_goes_on_after_the_service_was_stopped_in_the_middle(tmp_path, draw, number):
+    web_service.settings(tmp_path)
+    contents = [png(draw(12, 12)), slow(1), slow(2), png(draw(14, 14)), slow(3)]
+    sizes = [(12, 12), (400, 500), (400, 500), (14, 14), (400, 500)]
+    with serving(tmp_path) as (process, place), httpx.Client(base_url=place, timeout=90) as client:
+        id = begin(client, contents, style="random").json()["id"]
+        wait_for(lambda: (job := client.get(f"/v1/jobs/{id}").json())["done"] >= 1 and job["tiles"]["done"] > 0)
+        first = client.get(f"/v1/jobs/{id}/results/1").content
+        workers = children(process.pid)
+        assert len(workers) >= 2
+        process.send_signal(number)
+        process.wait(90)
+    wait_for(lambda: not any(is_alive(pid) for pid in workers))
+    out = tmp_path / "data" / "jobs" / id / "out"
+    before = {path.name: path.stat().st_mtime_ns for path in out.iterdir() if path.suffix != ".part"}
+    assert {"1"} <= set(before) < set("12345")
+    assert Ledger(tmp_path / "data", SMALL).state(id).state == "running"
+
+    with serving(tmp_path) as (process, place), httpx.Client(base_url=place, timeout=90) as client:
+        assert events(client, id)[-1][0] == "done"
+        job = client.get(f"/v1/jobs/{id}").json()
+        assert (job["done"], job["failed"]) == (5, 0)
+        assert client.get(f"/v1/jobs/{id}/results/1").content == first
+        for result, (height, width) in zip(job["results"], sizes, strict=True):
+            with Image.open(io.BytesIO(client.get(result["url"]).content)) as image:
+                assert image.size == (4 * width, 4 * height)
+                image.load()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(90) == 0
+    after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
+    assert set(after) == set("12345")
+    assert before.items() <= after.items()  # what was there is not painted again
+    assert Ledger(tmp_path / "data", SMALL).state(id).runs == 2
+    assert len(queue(tmp_path / "data", None)) == 0
+    assert list((tmp_path / "data" / "incoming").iterdir()) == []
+
+
+# The ledger and the queue by themselves.
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(tmp_path, replace(Limits(), keep_hours=1.0))
+
+
+def kept(ledger, names=("a", "b")):
+    coming = ledger.begin("me")
+    for number, name in enumerate(names, 1):
+        (coming / "in" / str(number)).write_bytes(name.encode())
+    return ledger.commit(coming, Order(style=None, scale=2.0), list(names), packed=False, client="me")
+
+
+def test_a_job_is_read_as_it_was_written(ledger):
+    job = kept(ledger)
+    assert ledger.job(job.id) == job
+    assert list(ledger.jobs()) == [job]
+    assert ledger.state(job.id).state == "waiting"
+    assert ledger.picture(job, 2)[0].read_bytes() == b"b"
+
+
+def test_a_painting_is_there_only_when_it_is_whole(ledger):
+    job = kept(ledger)
+    with ledger.open_part(job, 1) as file:
+        file.write(b"half")
+    assert ledger.done(job) == {}
+    ledger.close_part(job, 1)
+    assert ledger.done(job) == {1: 4}
+
+
+def test_what_was_not_sent_whole_is_no_job(ledger):
+    coming = ledger.begin("me")
+    (coming / "in" / "1").write_bytes(b"x")
+    assert list(ledger.jobs()) == []
+
+
+def test_results_are_kept_for_their_time(ledger):
+    job = kept(ledger)
+    state = replace(ledger.state(job.id), state=ledgers.DONE, ended=time.time() - 3000)
+    ledger.write_state(job, state)
+    assert ledger.sweep() == 0
+    ledger.write_state(job, replace(state, ended=time.time() - 4000))
+    assert ledger.sweep() == 1
+    assert list(ledger.jobs()) == []
+
+
+def test_a_job_that_is_waiting_is_never_swept(ledger, tmp_path):
+    job = kept(ledger)
+    old = time.time() - 90 * 24 * 3600
+    for path in (tmp_path / "jobs" / job.id).rglob("*"):
+        os.utime(path, (old, old))
+    assert ledger.sweep() == 0
+    assert list(ledger.jobs()) == [job]
+
+
+@pytest.mark.parametrize("words", ["", "{", "[]", '{"state": "done"}', '{"failed": [], "tiles": {}}', "null"])
+def test_one_damaged_record_harms_no_other(ledger, tmp_path, words):
+    damaged, other = kept(ledger), kept(ledger)
+    (tmp_path / "jobs" / damaged.id / "state.json").write_text(words)
+    assert ledger.state(damaged.id).state == "failed"
+    assert {job.id for job in ledger.jobs()} == {damaged.id, other.id}
+    (tmp_path / "jobs" / damaged.id / "job.json").write_text(words)
+    assert list(ledger.jobs()) == [other]
+    with pytest.raises(Problem, match="is damaged"):
+        ledger.job(damaged.id)
+
+
+def test_a_lock_has_one_holder(ledger):
+    job = kept(ledger)
+    with ledger.lock(job), pytest.raises(TimeoutError):
+        FileLock(ledger.lock(job).lock_file, timeout=0).acquire()
+    with ledger.lock(job):
+        pass
+
+
+def test_the_queue_keeps_json_and_runs_no_pickle(tmp_path):
+    huey = queue(tmp_path, None)
+    asked = []
+    task = huey.task(name="paint_job")(asked.append)
+    task("0" * 32)
+    (data,) = huey.storage.enqueued_items()
+    assert json.loads(bytes(data))[6] == ["0" * 32]
+    huey.execute(huey.dequeue())
+    assert asked == ["0" * 32]
+
+    class Evil:
+        def __reduce__(self):
+            return (asked.append, ("evil",))
+
+    with pytest.raises(ValueError):
+        JsonMessages().deserialize(pickle.dumps(Evil()))
+    assert asked == ["0" * 32]
+    huey.storage.close()
