@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter
 from upbrush import Painter, styles
 from upbrush.engine import FILES, MODEL_DIR, open_engine
 from upbrush.photographs import are_here
+from upbrush.views import thumbnail
 
 pytestmark = pytest.mark.skipif(
     not are_here(), reason="scikit-image is not installed: its photographs are painted here"
@@ -191,3 +192,31 @@ def test_unseen_pictures_of_each_kind_are_restored(painter, kind, least):
         )
         assert np.abs(np.asarray(high).mean((0, 1)) - np.asarray(truth).mean((0, 1))).max() < 1.5
     assert np.mean(gains) > least
+
+
+def odd(name: str, side: int) -> np.ndarray:
+    """Pictures unlike any photograph: (side, side, 3) uint8."""
+    rows, columns = np.mgrid[:side, :side]
+    planes = {
+        "noise": np.random.default_rng(0).integers(0, 256, (side, side)),
+        "black": rows * 0,
+        "white": rows * 0 + 255,
+        "checks of 1": (rows + columns) % 2 * 255,
+        "checks of 8": (rows // 8 + columns // 8) % 2 * 255,
+        "stripes of 3": columns // 3 % 2 * 255,
+        "slope": columns * 255 // side,
+    }
+    return planes[name].astype(np.uint8)[..., None].repeat(3, 2)
+
+
+@pytest.mark.parametrize("name", ["noise", "black", "white", "checks of 1", "checks of 8", "stripes of 3", "slope"])
+def test_no_picture_and_no_style_sends_values_far_out(painter, low, name):
+    """The Renderer takes no statistics that would bound its values: it must have learnt to stay in range anywhere."""
+    engine = painter.engine
+    small, strange = np.asarray(low, np.uint8), odd(name, 96)
+    codes = engine.encode(odd(name, 256)), styles.library()["monet"].code
+    for source, code, strength in ((strange, codes[1], 0.0), (strange, codes[1], 1.0), (small, codes[0], 1.0)):
+        mods = engine.modulate(thumbnail(source), code, strength, 0.5)
+        high = engine.render(source.astype(np.float32).transpose(2, 0, 1)[None] / 255, mods)
+        assert high.min() > -3
+        assert high.max() < 4

@@ -150,16 +150,17 @@ class _Eye:
         places = back + _moved(past.places, back, cv2.INTER_LINEAR)
         shown = np.minimum(trust, _moved(past.shown, back, cv2.INTER_LINEAR)) * _inside(places)
         shown = shown * _alike(past.anchor_low, low, places, ANCHOR_ALIKE)
-        of_anchor = _enlarged(shown, size)[..., None]
-        kept = _moved(past.painted, _enlarged_flow(back, size), cv2.INTER_CUBIC).astype(np.float32)
+        of_anchor = _enlarged(shown, size)
+        kept = _moved(past.painted, _enlarged_flow(back, size), cv2.INTER_CUBIC)
         held = _moved(past.anchor, _enlarged_flow(places, size), cv2.INTER_CUBIC)
-        kept += of_anchor * (held - kept)
+        kept = cv2.blendLinear(held.astype(np.float32), kept.astype(np.float32), of_anchor, 1 - of_anchor)
         top = np.iinfo(painted.dtype).max
         done = self._mixed(painted.astype(np.float32), kept, trust, top / 255)
+        depth = cv2.CV_8U if top == 255 else cv2.CV_16U
+        finished: np.ndarray = cv2.add(done, 0.0, dtype=depth)  # type: ignore[call-overload]  # rounds and saturates
         # Contrast given back again and again would grow specks: nothing goes beyond what is painted round about.
         around = np.ones((AROUND_PX, AROUND_PX), np.uint8)
-        np.clip(done, cv2.erode(painted, around), cv2.dilate(painted, around), out=done)
-        finished = np.rint(done, out=done).astype(painted.dtype)
+        finished = cv2.min(cv2.max(finished, cv2.erode(painted, around)), cv2.dilate(painted, around))
         age = past.age + 1
         if age >= ANCHOR_FRAMES or shown.mean() < ANCHOR_LEAST * trust.mean():
             return finished, _begun(low, finished)
@@ -169,12 +170,13 @@ class _Eye:
         """The present frame and the past one, (H, W, 3) float32 each. trust: (h, w)."""
         size = painted.shape[1::-1]
         coarse = max(1, trust.shape[1] // COARSE_PX), max(1, trust.shape[0] // COARSE_PX)
-        gap = kept - painted
+        gap = cv2.subtract(kept, painted)
         colours = cv2.resize(gap, coarse, interpolation=cv2.INTER_AREA)
         turned = np.square(colours.mean((0, 1))).sum() / (TURNED * level) ** 2
-        share = _enlarged(trust, size)[..., None] * np.float32(self._keep * np.exp(-turned))
-        gap -= (1 - COLOURS) * cv2.resize(colours, size, interpolation=cv2.INTER_LINEAR)
-        done: np.ndarray = painted + gap * share
+        share = _enlarged(trust * np.float32(self._keep * np.exp(-turned)), size)
+        followed = cv2.resize((COLOURS - 1) * colours, size, interpolation=cv2.INTER_LINEAR)
+        done: np.ndarray = cv2.multiply(cv2.add(gap, followed, dst=gap), cv2.merge([share] * 3), dst=gap)
+        cv2.add(done, painted, dst=done)
         grey = cv2.transform(painted, LUMA)
         for detail_px in DETAIL_PX:
             _contrast(done, grey, (trust.shape[1], trust.shape[0]), detail_px, level)
@@ -259,14 +261,15 @@ def _contrast(done: np.ndarray, grey: np.ndarray, grid: tuple[int, int], detail_
 
     grey: of the painted frame. grid: (w, h), how finely contrast is looked at. level: the numbers in a grey level.
     """
-    detail = _detail(done, detail_px)
+    detail = _detail(cv2.transform(done, LUMA), detail_px)
     energies = [
-        cv2.blur(cv2.resize(np.square(rest), grid, interpolation=cv2.INTER_AREA), (5, 5)) + (NOISE * level) ** 2
-        for rest in (cv2.transform(detail, LUMA), _detail(grey, detail_px))
+        cv2.blur(cv2.resize(cv2.multiply(rest, rest), grid, interpolation=cv2.INTER_AREA), (5, 5))
+        + (NOISE * level) ** 2
+        for rest in (detail, _detail(grey, detail_px))
     ]
     gain = np.sqrt(energies[1] / energies[0]).clip(1 / MOST_GAIN, MOST_GAIN)
-    detail *= _enlarged(gain - 1, done.shape[1::-1])[..., None]
-    done += detail
+    added = cv2.multiply(detail, _enlarged(gain - 1, done.shape[1::-1]))
+    cv2.add(done, cv2.merge([added] * 3), dst=done)  # of lightness: that of colours is a fraction of it
 
 
 def _detail(frame: np.ndarray, detail_px: int) -> np.ndarray:
@@ -274,7 +277,8 @@ def _detail(frame: np.ndarray, detail_px: int) -> np.ndarray:
     height, width = frame.shape[:2]
     coarse = max(1, width // detail_px), max(1, height // detail_px)
     means = cv2.resize(frame, coarse, interpolation=cv2.INTER_AREA)
-    return frame - cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR)
+    detail: np.ndarray = cv2.subtract(frame, cv2.resize(means, (width, height), interpolation=cv2.INTER_LINEAR))
+    return detail
 
 
 def _round(array: np.ndarray, beside: int, width: int) -> np.ndarray:
