@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import web_service
 from PIL import Image
-from web_service import SMALL, encoded, png, wait_for
+from web_service import SMALL, encoded, held, png, wait_for
 
 from upbrush.errors import ConfigError
 from upbrush.web import orders
@@ -113,10 +113,11 @@ def test_a_full_line_says_when_to_come_again(client):
         answers.append(httpx.post(f"{client.base_url}/v1/paint", files={"picture": content}, timeout=90))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: "upbrush_waiting 4.0" in client.get("/metrics").text)
-    refused = paint(client, content)
+    with held(client):
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: "upbrush_waiting 4.0" in client.get("/metrics").text)
+        refused = paint(client, content)
     assert fault(refused) == (429, "BusyError")
     assert 1 <= int(refused.headers["retry-after"]) <= 120
     for thread in threads:
@@ -127,9 +128,10 @@ def test_a_full_line_says_when_to_come_again(client):
 
 def test_who_goes_away_leaves_the_line_and_stops_the_painting(client):
     content = slow_picture()
-    for _ in range(3):
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{client.base_url}/v1/paint", files={"picture": content}, timeout=0.3)
+    with held(client):
+        for _ in range(3):
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{client.base_url}/v1/paint", files={"picture": content}, timeout=0.3)
     before = set(pids(client))
     wait_for(lambda: "upbrush_workers_idle 2.0" in client.get("/metrics").text)
     assert set(pids(client)) == before  # stopped, not killed

@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -54,6 +56,19 @@ def running(wanted: Settings):
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def held(client):
+    """Workers stand still meanwhile, so that nothing hangs on how fast this machine paints."""
+    pids = [worker.process.pid for worker in client.app.state.desk.pool._alive]
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
 
 
 def wait_for(true, seconds=90.0):
