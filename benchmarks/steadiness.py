@@ -1,7 +1,7 @@
 """Does a painted clip shimmer? Warping error, sharpness and cost, frame by frame and steadied.
 
-    .venv/bin/python benchmarks/steadiness.py                 # pans made by code, and the clips of UPBRUSH_DATA/samples
-    .venv/bin/python benchmarks/steadiness.py --tried         # what each part of the steady hand is worth
+    python benchmarks/steadiness.py                 # pans made by code, and the clips of UPBRUSH_DATA/samples
+    python benchmarks/steadiness.py --tried         # what each part of the steady hand is worth
 
 A clip is brought down to a quarter and painted back up, so its own frames tell the motion that all are judged by;
 that of a pan is known. Targets: restoring, an error of at most 1.1 times that of the low clip's bicubic enlargement;

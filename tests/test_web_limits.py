@@ -104,9 +104,9 @@ def slow_picture():
     return encoded(np.dstack((rows, columns, rows ^ columns)).astype(np.uint8), "JPEG", quality=50)
 
 
-def test_a_full_line_says_when_to_come_again(client):
+def test_a_full_line_says_when_to_come_again(client, draw):
     """Two are painted, four wait, the seventh is told to come later; then all six come through."""
-    content, answers = slow_picture(), []
+    content, answers = png(draw(48, 64)), []
     wait_for(lambda: "upbrush_workers 2.0" in client.get("/metrics").text)
 
     def ask():
@@ -126,8 +126,8 @@ def test_a_full_line_says_when_to_come_again(client):
     assert len({answer.content for answer in answers}) == 1
 
 
-def test_who_goes_away_leaves_the_line_and_stops_the_painting(client):
-    content = slow_picture()
+def test_who_goes_away_leaves_the_line_and_stops_the_painting(client, draw):
+    content = png(draw(48, 64))
     with held(client):
         for _ in range(3):
             with pytest.raises(httpx.ReadTimeout):
