@@ -73,6 +73,13 @@ def test_the_files_keep_their_budget():
     assert {f"{name}.onnx" for name in FILES} <= {path.name for path in MODEL_DIR.iterdir()}
 
 
+def test_the_files_tell_no_paths():
+    for name in FILES:
+        content = (MODEL_DIR / f"{name}.onnx").read_bytes()
+        assert b"stack_trace" not in content
+        assert b".py" not in content
+
+
 def test_the_library_belongs_to_the_model(painter):
     library = styles.library()
     assert len(library) >= 24

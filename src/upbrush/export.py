@@ -100,6 +100,8 @@ def _write(
     )
     assert program is not None
     model = program.model_proto
+    for node in model.graph.node:  # torch notes there where each was called from: paths of this machine
+        del node.metadata_props[:]
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
