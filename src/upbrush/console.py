@@ -58,6 +58,19 @@ EngineName = Annotated[str, typer.Option("--engine", help="onnxruntime, cuda, op
 Model = Annotated[
     Path | None, typer.Option("--model", envvar="UPBRUSH_MODEL", help="Folder of a model of `upbrush export`.")
 ]
+# What pictures are painted with
+Strength = Annotated[float | None, typer.Option(min=0, max=1, help="0 restores, 1 repaints (default).")]
+Fidelity = Annotated[float, typer.Option(min=0, max=1, help="1 is least error, 0 is sharpest.")]
+KeepColours = Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")]
+Scale = Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")]
+Size = Annotated[str | None, typer.Option(help="3000x2000, long:3000, short:2000 or fit:3000x2000.")]
+Wrap = Annotated[bool, typer.Option("--wrap", help="360°, equirectangular: right and left edge meet.")]
+Memory = Annotated[str, typer.Option(help="About what painting may take, beside the program.")]
+FormatName = Annotated[str | None, typer.Option(help="png, jpeg, webp or tiff; the input's if left out.")]
+Quality = Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")]
+Seed = Annotated[int | None, typer.Option(min=0, help="Of --style random.")]
+# Where it goes, and what is told
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Name = Annotated[str, typer.Option("--name", help="What to call the style; its file's name if left out.")]
 

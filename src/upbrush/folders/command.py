@@ -6,7 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from upbrush.console import INTERRUPTED, SOME_FAILED, EngineName, Model, Overwrite, complain, need
+from upbrush.console import (
+    INTERRUPTED,
+    SOME_FAILED,
+    EngineName,
+    Fidelity,
+    FormatName,
+    KeepColours,
+    Model,
+    Overwrite,
+    Quality,
+    Quiet,
+    Scale,
+    Size,
+    Strength,
+    Wrap,
+    complain,
+    need,
+)
 from upbrush.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,15 +52,15 @@ def batch(
     inputs: In,
     out: Annotated[str, typer.Option("--out", "-o", help="The folder for the results, or its address.")],
     style: StyleWords = None,
-    strength: Annotated[float | None, typer.Option(min=0, max=1, help="0 restores, 1 repaints (default).")] = None,
-    fidelity: Annotated[float, typer.Option(min=0, max=1, help="1 is least error, 0 is sharpest.")] = 0.5,
-    keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")] = False,
-    scale: Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")] = None,
-    size: Annotated[str | None, typer.Option(help="3000x2000, long:3000, short:2000 or fit:3000x2000.")] = None,
-    wrap: Annotated[bool, typer.Option("--wrap", help="360°, equirectangular: right and left edge meet.")] = False,
+    strength: Strength = None,
+    fidelity: Fidelity = 0.5,
+    keep_colours: KeepColours = False,
+    scale: Scale = None,
+    size: Size = None,
+    wrap: Wrap = False,
     stereo: Annotated[str | None, typer.Option(help="Two eyes in one picture: side or over.")] = None,
-    format: Annotated[str | None, typer.Option(help="png, jpeg, webp or tiff; the input's if left out.")] = None,
-    quality: Annotated[int, typer.Option(min=1, max=100, help="Of JPEG and WebP.")] = 95,
+    format: FormatName = None,
+    quality: Quality = 95,
     processes: Processes = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of each process; by trial, or 1 with --ray.")] = None,
     memory: Annotated[str, typer.Option(help="About what painting may take in each process.")] = "1GB",
@@ -52,7 +69,7 @@ def batch(
     engine: EngineName = "auto",
     model: Model = None,
     overwrite: Overwrite = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Enlarge many pictures: restored, or repainted with --style; on all cores, or on a cluster with --ray.
 

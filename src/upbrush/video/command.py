@@ -8,7 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from upbrush.console import INTERRUPTED, SOME_FAILED, EngineName, Model, Overwrite, Threads, complain, need
+from upbrush.console import (
+    INTERRUPTED,
+    SOME_FAILED,
+    EngineName,
+    Fidelity,
+    KeepColours,
+    Memory,
+    Model,
+    Overwrite,
+    Quiet,
+    Scale,
+    Seed,
+    Strength,
+    Threads,
+    complain,
+    need,
+)
 from upbrush.errors import ClipError, ConfigError
 from upbrush.video.asked import Asked
 
@@ -38,10 +54,10 @@ def video(
     source: Annotated[str, typer.Argument(metavar="IN", help="A clip, camera:0, a stream's address, a named pipe.")],
     out: Annotated[str, typer.Option("--out", "-o", help="A clip; or window, or a stream's address, to go live.")],
     style: StyleWords = None,
-    strength: Annotated[float | None, typer.Option(min=0, max=1, help="0 restores, 1 repaints (default).")] = None,
-    fidelity: Annotated[float, typer.Option(min=0, max=1, help="1 is least error, 0 is sharpest.")] = 0.5,
-    keep_colours: Annotated[bool, typer.Option("--keep-colours", help="Repaint strokes only.")] = False,
-    scale: Annotated[float | None, typer.Option(min=1, max=16, help="How many times larger; 4 if left out.")] = None,
+    strength: Strength = None,
+    fidelity: Fidelity = 0.5,
+    keep_colours: KeepColours = False,
+    scale: Scale = None,
     size: Annotated[str | None, typer.Option(help="1920x1080, long:1920, short:1080 or fit:1920x1080.")] = None,
     codec: CodecName = None,
     crf: Annotated[int | None, typer.Option(min=0, help="Quality: lower is better and larger.")] = None,
@@ -57,13 +73,13 @@ def video(
     reduce: Reduced = None,
     ground: Annotated[str | None, typer.Option("--on", help="A colour to lay a clip with alpha on.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help=f"Leave out {PARTS}; may be given again.")] = None,
-    memory: Annotated[str, typer.Option(help="About what painting may take, beside the program.")] = "1GB",
+    memory: Memory = "1GB",
     threads: Threads = None,
     engine: EngineName = "auto",
     model: Model = None,
     overwrite: Overwrite = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of --style random.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
+    seed: Seed = None,
+    quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Enlarge a clip: restored, or repainted with --style, one look a shot.
 
