@@ -164,6 +164,29 @@ def test_a_repaint_at_full_strength_is_not_held_to_the_truth():
     assert first["style"] != second["style"]
 
 
+def test_absolute_error_falls_with_fidelity_to_the_share_that_is_left():
+    tasks, wrong = batch(2, 0, fidelity=0.0), torch.rand(2, 3, 32, 32)
+    found = {}
+    for share in (1.0, 0.25):
+        weights = tiny_config().loss.model_copy(update={"pixel_share": share})
+        found[share] = losses.objective(whole(wrong), tasks, FakeFeatures(), weights)[1]["pixel"]
+    first, second = losses.pixel_error(wrong, tasks.high)
+    assert torch.allclose(found[1.0], (first + second) / 2)
+    assert torch.allclose(found[0.25], (first + 0.25 * second) / 2)  # the first is at fidelity 1, the second at 0
+
+
+def test_the_perceptual_loss_looks_at_all_five_layers():
+    class Deepest(FakeFeatures):
+        """Alike in all layers but the fifth."""
+
+        def __call__(self, x, deepest=4):
+            flat = [torch.ones(len(x), 1, 4, 4)] * 4
+            return [*flat, x.mean((2, 3), keepdim=True)][:deepest]
+
+    tasks = batch(2, 0)
+    assert losses.objective(whole(torch.rand(2, 3, 32, 32)), tasks, Deepest(), tiny_config().loss)[1]["perceptual"] > 0
+
+
 def test_a_blend_counts_for_both_in_proportion():
     pictures = batch(2, 1, strength=0.25, fidelity=1.0)
     output = pictures.high.clone()

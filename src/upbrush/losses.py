@@ -25,7 +25,8 @@ def out_of_range(output: Tensor) -> Tensor:
 def vgg_distance(output: list[Tensor], truth: list[Tensor]) -> Tensor:
     """Squared distance of unit-length VGG features, summed over channels, mean over positions, then layers.
 
-    LPIPS (Zhang et al., CVPR 2018) without its learnt weights. output, truth: (B, C, h, w) a layer. Returns (B,).
+    LPIPS (Zhang et al., CVPR 2018) without its learnt weights. output, truth: (B, C, h, w) a layer, as many as the
+    features have. Returns (B,).
     """
     layers = []
     for a, b in zip(output, truth, strict=True):
@@ -155,35 +156,39 @@ def objective(
     output = painted.high
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
-        "pixel": _mean(pixel_error(output, batch.high), restored),
+        "pixel": _mean(pixel_error(output, batch.high) * _faithful(batch.fidelity, weights), restored),
         "range": out_of_range(output).mean(),
         "grid": grid_deviation(output).mean(),
     }
     count = len(batch.style)  # the last pictures of a batch are its repaints
     plain = len(output) - count
     sharp = [i for i in range(plain) if batch.fidelity[i] < 1]
-    judged = [*sharp, *range(plain, len(output))]
-    if judged:
-        if features is None:
-            raise ConfigError("this mix of restore, sharp and repaint needs VGG19 features; give --features PATH")
+    if features is None and (sharp or count):
+        raise ConfigError("this mix of restore, sharp and repaint needs VGG19 features; give --features PATH")
+    if features is not None and sharp:
         with no_grad():
-            truth = features(batch.high[judged])
-            style = moments(features(batch.style)) if count else []
-        seen = features(output[judged])
-        if first := len(sharp):
-            distance = vgg_distance([x[:first] for x in seen], [x[:first] for x in truth])
-            terms["perceptual"] = (distance * (1 - batch.fidelity[sharp])).mean()
-        if count:
-            weight = repainted[plain:]
-            terms["content"] = _mean(content_error(seen[3][first:], truth[3][first:]), weight)
-            if painted.inset is not None:
-                terms["border"] = border_error(output[plain:], painted.inset).mean()
-            terms["structure"] = _mean(structure_error(output[plain:], batch.high[plain:]), weight)
-            terms["texture"] = _mean(texture_error(output[plain:], batch.style), weight)
-            terms["ghost"] = _mean(ghost_error(output[plain:], batch.high[plain:]), weight)
-            terms["style"] = _mean(style_error(moments([x[first:] for x in seen]), style), weight)
+            truth = features(batch.high[sharp], 5)
+        distance = vgg_distance(features(output[sharp], 5), truth)
+        terms["perceptual"] = (distance * (1 - batch.fidelity[sharp])).mean()
+    if features is not None and count:
+        painting, high, weight = output[plain:], batch.high[plain:], repainted[plain:]
+        with no_grad():
+            content, style = features(high)[3], moments(features(batch.style))
+        seen = features(painting)
+        terms["content"] = _mean(content_error(seen[3], content), weight)
+        if painted.inset is not None:
+            terms["border"] = border_error(painting, painted.inset).mean()
+        terms["structure"] = _mean(structure_error(painting, high), weight)
+        terms["texture"] = _mean(texture_error(painting, batch.style), weight)
+        terms["ghost"] = _mean(ghost_error(painting, high), weight)
+        terms["style"] = _mean(style_error(moments(seen), style), weight)
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms
+
+
+def _faithful(fidelity: Tensor, weights: LossConfig) -> Tensor:
+    """How much of the absolute error counts: all at fidelity 1, falling in a line to the share that is left at 0."""
+    return weights.pixel_share + (1 - weights.pixel_share) * fidelity
 
 
 def _mean(value: Tensor, weight: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Features(nn.Module):
         for block, count in enumerate(CONVS, 1):
             for _ in range(count):
                 if f"features.{index}.weight" not in state:
-                    break  # a file cut after relu4_1 serves all losses but the perceptual one
+                    break  # a file cut after relu4_1 serves, too: the perceptual loss then lacks its deepest layer
                 weight, bias = state[f"features.{index}.weight"].float(), state[f"features.{index}.bias"].float()
                 conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, 1, 1)
                 conv.load_state_dict({"weight": weight, "bias": bias})
