@@ -88,6 +88,20 @@ def test_ghosts_are_texture_where_the_truth_is_plain():
     assert losses.ghost_error(rough.flip(3), rough).item() > 0.01
 
 
+def test_a_weave_is_fine_detail_along_the_axes_that_nature_has_not():
+    torch.manual_seed(0)
+    natural = (0.5 + 0.02 * torch.randn(1, 3, 96, 96)).clamp(0, 1)
+    columns = torch.arange(96.0)
+    sign = torch.nn.functional.interpolate(torch.randn(1, 1, 12, 12), (96, 96), mode="bilinear")  # as replicas have it
+    woven = natural + 0.06 * sign * torch.cos(2 * torch.pi * 0.42 * columns)
+    other = (0.5 + 0.02 * torch.randn(1, 3, 96, 96)).clamp(0, 1)
+    assert losses.weave_error(natural, natural) == 0
+    assert losses.weave_error(woven, natural) > 1.5 * losses.weave_error(other, natural)
+    assert losses.weave_error(woven, natural, woven) == 0, "what the style has is free"
+    assert losses.weave_error(0.5 * natural + 0.25, natural) < 0.02, "how much detail there is does not count"
+    assert losses.grid_deviation(woven) < 0.002, "the grid's own measure is blind to it"
+
+
 def test_structure_forgives_tones_and_not_shapes():
     torch.manual_seed(0)
     x = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), scale_factor=8, mode="bilinear")
@@ -146,7 +160,8 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(whole(output), batch(4, 1), FakeFeatures(), config)
-    assert set(terms) == {"pixel", "range", "grid", "perceptual", "content", "structure", "texture", "ghost", "style"}
+    both = {"pixel", "range", "grid", "weave"}
+    assert set(terms) == both | {"perceptual", "content", "structure", "texture", "ghost", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something
