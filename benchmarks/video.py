@@ -4,21 +4,24 @@
 
 The clip is drawn by code (a photograph of scikit-image that the camera pans over, two shots, H.264), or --clip. In each
 round, in an order drawn anew: the whole command restoring and repainting, decode to finished file; the engine alone,
-rendering one frame after the other with cached mods; SRVGG 64x16 alone in the same runtime and threads. Shares of the
-ceiling are taken within rounds. Then, once: what each stage costs by itself, how late live frames are, and the peak
-memory of clips of 1 and of 4 lengths.
+rendering one frame after the other with cached mods, and as many at once as `upbrush video` does; SRVGG 64x16 alone in
+the same runtime and threads. Shares of both ways of the engine are taken within rounds. Then, once: what each stage
+costs by itself, how late live frames are, and the peak memory of clips of 1 and of 4 lengths.
+
+    python benchmarks/video.py --encoders        # instead: what the presets of H.264 cost and keep
 """
 
 import argparse
 import random
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,19 +32,21 @@ import record
 import rivals
 
 from upbrush import Painter, photographs
-from upbrush.engine import open_engine
 from upbrush.knobs import Knobs
 from upbrush.video import command, live, reading, work
 from upbrush.video.asked import Asked
 from upbrush.video.brush import Brush, marked
 from upbrush.video.clip import Frame
-from upbrush.video.encoding import Encoder
+from upbrush.video.conversion import Writer
+from upbrush.video.encoding import Encoder, add_video
 from upbrush.video.sources import Address
 from upbrush.video.steady import Steady
 
 SEED, TARGET = 0, 0.85
 STYLE = "monet"
+ALONE, AT_ONCE = "the engine alone", "the engine alone, frames at once"
 LIVE_SECONDS = 15.0
+PRESETS = (("medium", 17), ("faster", 17), ("veryfast", 17), ("veryfast", 16))
 SHORT = 100  # frames; the long clip has four times as many
 
 
@@ -72,12 +77,12 @@ def job_of(clip: Path, out: Path, painter: Painter, style: str | None) -> work.J
     return command.planned(asked, painter, True)
 
 
-def paint(clip: Path, folder: Path, painter: Painter, style: str | None) -> float:
+def paint(clip: Path, folder: Path, painter: Painter, hands: int, style: str | None) -> float:
     """Frames a second of the whole command."""
     out = folder / "out.mp4"
     out.unlink(missing_ok=True)
     began = time.perf_counter()
-    told = work.run(job_of(clip, out, painter, style), painter)
+    told = work.run(job_of(clip, out, painter, style), painter, hands=hands)
     return told.frames / (time.perf_counter() - began)
 
 
@@ -88,6 +93,15 @@ def engine_alone(lows: list[np.ndarray], painter: Painter) -> float:
     for low in lows:
         painter.engine.render(low, mods)
     return len(lows) / (time.perf_counter() - began)
+
+
+def engine_at_once(lows: list[np.ndarray], painter: Painter, hands: int) -> float:
+    """The same with so many frames rendered at once, as `upbrush video` does."""
+    mods = painter.engine.modulate(np.zeros((6, 32, 32), np.float32), None, 0.0, 0.5)
+    with ThreadPoolExecutor(hands) as crew:
+        began = time.perf_counter()
+        list(crew.map(lambda low: painter.engine.render(low, mods), lows))
+        return len(lows) / (time.perf_counter() - began)
 
 
 def rival_alone(lows: list[np.ndarray], path: Path, threads: int) -> float:
@@ -147,6 +161,39 @@ def stages(clip: Path, folder: Path, painter: Painter) -> dict[str, float]:
     return times
 
 
+def encoders(clip: Path, folder: Path, painter: Painter, hands: int) -> list[list[str]]:
+    """Processor milliseconds, size and error of painted frames by preset and crf of H.264."""
+    rows = []
+    for style in (None, STYLE):
+        job = job_of(clip, folder / "encoders.mkv", painter, style)
+        brush, steady = Brush(painter, job.knobs, job.clip.time_base), Steady(style is not None)
+        painted = brush.paint(marked(reading.frames(job.clip)), None, hands)
+        done = [Frame(p.frame.pts, p.frame.duration, steady.next(p.low, p.frame.pixels, p.cut)) for p in painted]
+        wanted = [Writer(job.target.pixels, job.target.colour).frame(frame).to_ndarray() for frame in done]
+        for preset, crf in PRESETS:
+            codec = replace(job.target.codec, options={"preset": preset})
+            path = folder / f"{style}-{preset}-{crf}.mkv"
+            began = time.process_time()
+            with av.open(str(path), "w") as container:
+                stream = add_video(container, replace(job.target, codec=codec, crf=crf))
+                for frame in done:
+                    made = Writer(job.target.pixels, job.target.colour).frame(frame)
+                    made.pts, made.time_base = frame.pts, job.target.time_base
+                    container.mux(stream.encode(made))
+                container.mux(stream.encode(None))
+            spent = 1e3 * (time.process_time() - began) / len(done)
+            with av.open(str(path)) as container:
+                got = [frame.to_ndarray() for frame in container.decode(video=0)]
+            height = job.target.height
+            error = np.mean([
+                np.square(a[:height].astype(np.float32) - b[:height]).mean()
+                for a, b in zip(wanted, got, strict=True)
+            ])  # fmt: skip
+            size, psnr = path.stat().st_size / len(done) / 1e3, 10 * np.log10(255**2 / error)
+            rows.append([style or "restored", preset, str(crf), f"{spent:.0f}", f"{size:.1f}", f"{psnr:.2f}"])
+    return rows
+
+
 def latency(width: int, height: int, painter: Painter) -> str:
     """What `upbrush video` says of itself, live: a source of 30 frames a second, a screen that costs nothing."""
 
@@ -173,39 +220,43 @@ def peak_mb(clip: Path, threads: int) -> float:
 def show_peak(clip: Path, threads: int) -> None:
     """Paint, and print what it took."""
     with tempfile.TemporaryDirectory() as folder:
-        paint(clip, Path(folder), Painter(open_engine(threads=threads)), None)
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit)
+        paint(clip, Path(folder), *command.opened(threads=threads), None)
+    told = Path("/proc/self/status").read_text()  # getrusage would count the parent, from before the program was loaded
+    print(next(int(line.split()[1]) / 1e3 for line in told.splitlines() if line.startswith("VmHWM")))
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All of it."""
     width, height = (int(side) for side in args.size.split("x"))
     clip = args.clip or draw_clip(folder / "clip.mp4", width, height, args.frames)
-    painter = Painter(open_engine(threads=args.threads))
+    painter, hands = command.opened(threads=args.threads)
+    late, _ = command.opened(threads=args.threads, late=True)
     found = reading.probe(clip)
     with closing(reading.frames(found, Fraction(0))) as frames:
         lows = [next(frames).pixels.transpose(2, 0, 1)[None].astype(np.float32) / 255 for _ in range(6)]
     subjects: dict[str, Callable[[], float]] = {
-        "upbrush video, restored": lambda: paint(clip, folder, painter, None),
-        "upbrush video, repainted": lambda: paint(clip, folder, painter, STYLE),
-        "the engine alone": lambda: engine_alone(lows, painter),
+        "upbrush video, restored": lambda: paint(clip, folder, painter, hands, None),
+        "upbrush video, repainted": lambda: paint(clip, folder, painter, hands, STYLE),
+        ALONE: lambda: engine_alone(lows, late),
+        AT_ONCE: lambda: engine_at_once(lows, painter, hands),
     }
     if not args.no_rival:
         path = rivals.export(record.RESULTS / "rivals", rivals.NAMES[:1])[rivals.NAMES[0]]
         subjects[f"{rivals.NAMES[0]} alone"] = lambda: rival_alone(lows, path, args.threads)
     rates = rounds_of(subjects, args.rounds)
-    ceiling = rates["the engine alone"]
     rows = []
     for name, each in rates.items():
-        shares = [rate / most for rate, most in zip(each, ceiling, strict=True)]
-        rows.append([name, f"{statistics.median(each):.2f}", f"{statistics.median(shares):.1%}"])
-    print(f"\n{found.width}x{found.height} x4, {found.frames} frames, H.264; target {TARGET:.0%} of the ceiling")
-    record.show(["", "frames/s, median", "of the ceiling"], rows)
-    cost = stages(clip, folder, painter)
+        shares = [
+            f"{statistics.median(rate / most for rate, most in zip(each, rates[alone], strict=True)):.1%}"
+            for alone in (ALONE, AT_ONCE)
+        ]
+        rows.append([name, f"{statistics.median(each):.2f}", *shares])
+    print(f"\n{found.width}x{found.height} x4, {found.frames} frames, H.264; target {TARGET:.0%} of the engine alone")
+    record.show(["", "frames/s, median", "of the engine alone", "of it, frames at once"], rows)
+    cost = stages(clip, folder, late)
     print("\nms a frame, each stage alone: " + ", ".join(f"{name} {ms:.1f}" for name, ms in cost.items()))
-    late = {size: latency(*(int(side) for side in size.split("x")), painter) for size in ("160x90", args.size)}
-    for size, told in late.items():
+    delays = {size: latency(*(int(side) for side in size.split("x")), late) for size in ("160x90", args.size)}
+    for size, told in delays.items():
         print(f"live, {size} x4: {told}")
     short = draw_clip(folder / "short.mp4", 64, 36, SHORT)
     long = draw_clip(folder / "long.mp4", 64, 36, 4 * SHORT)
@@ -213,7 +264,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         name: peak_mb(path, args.threads) for name, path in ((f"{SHORT} frames", short), (f"{4 * SHORT} frames", long))
     }
     print("peak memory, 64x36: " + ", ".join(f"{name} {mb:.0f} MB" for name, mb in memory.items()))
-    return {"rates": rates, "stages_ms": cost, "live": late, "peak_mb": memory, "clip": str(found)}
+    return {"rates": rates, "stages_ms": cost, "live": delays, "peak_mb": memory, "clip": str(found)}
 
 
 def main() -> None:
@@ -225,6 +276,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-rival", action="store_true", help="leave SRVGG out: it needs torch and spandrel")
     parser.add_argument("--clip", type=Path, help="a clip instead of the drawn one")
+    parser.add_argument("--encoders", action="store_true", help="compare the presets of H.264, and stop")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak:
@@ -233,6 +285,11 @@ def main() -> None:
     facts = record.circumstances(args.threads)
     record.introduce(facts)
     with tempfile.TemporaryDirectory() as folder:
+        if args.encoders:
+            clip = draw_clip(Path(folder) / "clip.mp4", *(int(side) for side in args.size.split("x")), args.frames)
+            rows = encoders(clip, Path(folder), *command.opened(threads=args.threads))
+            record.show(["", "preset", "crf", "processor ms a frame", "KB a frame", "PSNR of luma, dB"], rows)
+            return
         results = measure(args, Path(folder))
     settings = {"seed": SEED, "rounds": args.rounds, "size": args.size, "frames": args.frames}
     print(f"\nwritten: {record.write('video', {'circumstances': facts, 'settings': settings, 'results': results})}")

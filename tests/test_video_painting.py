@@ -197,3 +197,10 @@ def test_a_clip_with_two_eyes_keeps_them_apart(tmp_path):
     high = pictures_of(out)[0].astype(int)
     assert np.abs(high[:, :128] - high[0, 0]).max() == 0  # nothing of the other eye has bled over
     assert np.abs(high[:, 128:] - high[0, -1]).max() == 0
+
+
+def test_a_frame_that_fits_the_memory_is_not_cut():
+    """Several frames at once share the memory: what holds no square of the longer side may still hold the frame."""
+    engine = FakeEngine()
+    Painter(engine, memory="400MB").paint(np.zeros((36, 320, 3), np.uint8))
+    assert len(engine.shapes) == 1

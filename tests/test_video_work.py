@@ -1,5 +1,7 @@
 """A clip in, a clip out: times, sound, words, tags and bits kept; stopped anywhere it goes on to the same bytes."""
 
+import threading
+import time
 from dataclasses import replace
 from fractions import Fraction
 
@@ -15,7 +17,7 @@ from upbrush.knobs import Knobs
 from upbrush.styles import Style
 from upbrush.video import encoding, joining, reading, work
 from upbrush.video.codecs import CODECS, described, fitting
-from upbrush.video.overlap import ahead
+from upbrush.video.overlap import ahead, side_by_side
 from upbrush.video.tracks import Cut
 
 
@@ -74,6 +76,17 @@ def test_times_of_a_variable_rate_stay_exact(tmp_path):
     source = write_clip(tmp_path / "in.mp4", shots(35, 25), times=times, time_base=Fraction(1, 90000))
     _, out = paint(source, tmp_path / "out.mp4")  # with pictures that are coded out of order, in two segments
     assert times_of(out) == times_of(source) == [Fraction(time, 90000) for time in times]
+
+
+def test_a_rate_that_varies_is_not_taken_for_a_clip_that_is_cut_short(tmp_path):
+    """The header of a Matroska file counts no frames; and its sound may be longer than its film."""
+    times = [0, 40, 130, 140, 300, 310, 500, 1777]
+    source = write_clip(tmp_path / "in.mkv", shots(8), times=times, time_base=Fraction(1, 1000), sound=True)
+    told, out = paint(source, tmp_path / "out.mp4")
+    assert (told.frames, told.missing) == (8, 0)
+    assert times_of(out) == [Fraction(time, 1000) for time in times]
+    short = write_clip(tmp_path / "short.mkv", shots(10), sound=5.0)
+    assert paint(short, tmp_path / "short.mp4")[0].missing == 0
 
 
 @pytest.mark.parametrize(
@@ -152,6 +165,7 @@ def test_alpha_is_kept_or_refused(tmp_path):
 
 
 def test_a_killed_run_goes_on_to_the_same_bytes(clip, tmp_path):
+    """However many frames are painted at once."""
     _, whole = paint(clip, tmp_path / "whole.mp4", engine=FakeEngine())
 
     class Killed(BaseException):
@@ -165,11 +179,27 @@ def test_a_killed_run_goes_on_to_the_same_bytes(clip, tmp_path):
                 raise Killed
 
         with pytest.raises(Killed):
-            work.run(job_of(clip, out), Painter(FakeEngine()), die)
+            work.run(job_of(clip, out), Painter(FakeEngine()), die, hands=3)
         assert not out.exists()
-    told = work.run(job_of(clip, out), Painter(FakeEngine()))
+    told = work.run(job_of(clip, out), Painter(FakeEngine()), hands=2)
     assert told.painted < told.frames == 58
     assert out.read_bytes() == whole.read_bytes()
+
+
+def test_parts_that_are_cut_at_a_shot_are_the_whole(tmp_path):
+    """Painted apart, as on several machines (docs/folders.md): nothing is carried over a cut."""
+    source = write_clip(tmp_path / "in.mkv", shots(20, 14), codec="ffv1", pixels="bgr0", options={"g": "1"})
+    at = Fraction(20, 25)
+    cuts = {"whole": Cut(), "first": Cut(Fraction(0), at), "last": Cut(at)}
+    outs = {
+        name: paint(source, tmp_path / f"{name}.mkv", engine=FakeEngine(), cut=cut)[1] for name, cut in cuts.items()
+    }
+    painted = {name: pictures_of(out) for name, out in outs.items()}
+    assert len(painted["first"]) == 20
+    for one, other in zip(painted["whole"], painted["first"] + painted["last"], strict=True):
+        np.testing.assert_array_equal(one, other)
+    times = [*times_of(outs["first"]), *(at + time for time in times_of(outs["last"]))]
+    assert times == times_of(outs["whole"])
 
 
 def test_segments_of_another_plan_are_not_mixed_in(clip, tmp_path):
@@ -313,6 +343,31 @@ def test_stages_overlap_and_their_errors_arrive():
     assert [next(items), next(items)] == [1, 2]
     with pytest.raises(ClipError, match="half a clip"):
         next(items)
+
+
+@pytest.mark.parametrize("hands", [1, 3])
+def test_frames_that_are_painted_at_once_come_in_order(hands):
+    most, now, lock = 0, 0, threading.Lock()
+
+    def work(item):
+        nonlocal most, now
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02 if item % 3 == 0 else 0.001)  # later ones overtake
+        with lock:
+            now -= 1
+        if item == 17:
+            raise ClipError("a frame that cannot be painted")
+        return item
+
+    made = []
+    results = side_by_side(work, (made.append(index) or index for index in range(1000)), hands, "test")
+    assert [next(results) for _ in range(17)] == list(range(17))
+    with pytest.raises(ClipError, match="cannot be painted"):
+        next(results)
+    assert len(made) <= 17 + hands + 2
+    assert most == hands
 
 
 def test_a_consumer_that_stops_ends_the_stage():

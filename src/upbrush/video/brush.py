@@ -17,6 +17,7 @@ from upbrush.saving import eight_bits
 from upbrush.video.along import Moment, Timeline
 from upbrush.video.clip import Frame
 from upbrush.video.masks import FaceMask, Inverse, Mask, mixed
+from upbrush.video.overlap import side_by_side
 from upbrush.video.shots import Shots
 from upbrush.video.steady import Steady
 
@@ -54,6 +55,18 @@ class Painted:
     before: Memory
 
 
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """A frame with all that it is painted with. restoring: the look where a mask is black; share: the mask."""
+
+    step: Step
+    low: np.ndarray
+    before: Memory
+    look: Look
+    restoring: Look | None
+    share: np.ndarray | None
+
+
 def marked(frames: Iterable[Frame], recent: Iterable[np.ndarray] = ()) -> Iterator[Step]:
     """Say where shots begin. recent: the frames before the first, where there were any."""
     shots = Shots()
@@ -81,9 +94,14 @@ class Brush:
         self._look: Look | None = None
         self._restoring: Look | None = None
 
-    def paint(self, steps: Iterable[Step], memory: Memory | None = None) -> Iterator[Painted]:
-        """Paint frames in order. memory: of the frames before the first, where there were any."""
-        memory = memory or Memory()
+    def paint(self, steps: Iterable[Step], memory: Memory | None = None, hands: int = 1) -> Iterator[Painted]:
+        """Paint frames in order. memory: of the frames before the first, where there were any. hands: frames at once.
+
+        What hangs on the frames before (looks, masks) is made in order, before the frame itself is painted.
+        """
+        return side_by_side(self._painted, self._planned(steps, memory or Memory()), hands, "painting")
+
+    def _planned(self, steps: Iterable[Step], memory: Memory) -> Iterator[_Planned]:
         if memory.shot:
             self._sum_up(memory.shot)
         faces = face_mask(self._mask)
@@ -98,7 +116,9 @@ class Brush:
                 self._sum_up(shot)
             low = eight_bits(step.frame.pixels)
             recent.append(low)
-            yield Painted(self._painted(step, low), low, step.cut, before)
+            seconds = step.frame.pts * self._time_base
+            share = None if self._mask is None else self._mask.at(seconds, low, step.cut)
+            yield _Planned(step, low, before, self._look_at(seconds), self._restoring, share)
 
     def _samples(self, step: Step, following: Iterable[Step]) -> tuple[np.ndarray, ...]:
         """Frames of the shot that begins here."""
@@ -116,20 +136,19 @@ class Brush:
         self._look = self._knobs.look(self._painter, pictures)
         self._restoring = None if self._mask is None else self._plain.look(self._painter, pictures)
 
-    def _painted(self, step: Step, low: np.ndarray) -> Frame:
-        seconds = step.frame.pts * self._time_base
-        look = self._look_at(seconds)
-        share = None if self._mask is None else self._mask.at(seconds, low, step.cut)
+    def _painted(self, one: _Planned) -> Painted:
+        look, share, frame = one.look, one.share, one.step.frame
         if share is not None and not share.any():  # nothing of it is painted
-            assert self._restoring is not None
-            look, share = self._restoring, None
-        source = _picture(step.frame)
+            assert one.restoring is not None
+            look, share = one.restoring, None
+        source = _picture(frame)
         painted = self._knobs.paint(self._painter, source, None, look)
         pixels = painted.pixels
         if share is not None and not (share == 1).all():
-            restored = self._knobs.paint(self._painter, source, None, self._restoring)
+            restored = self._knobs.paint(self._painter, source, None, one.restoring)
             pixels = mixed(pixels, restored.pixels, share)
-        return Frame(step.frame.pts, step.frame.duration, pixels, painted.alpha)
+        finished = Frame(frame.pts, frame.duration, pixels, painted.alpha)
+        return Painted(finished, one.low, one.step.cut, one.before)
 
     def _look_at(self, seconds: Fraction) -> Look:
         """The shot's look, in the style of the moment."""

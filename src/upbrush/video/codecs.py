@@ -34,7 +34,7 @@ _RGB = ("bgr0", "bgra", "gbrp10le", "gbrp12le", "gbrp16le", "gbrap10le", "gbrap1
 CODECS = {
     codec.name: codec
     for codec in (
-        Codec("h264", "H.264", "libx264", (*_YUV8, *_YUV10), 17, options={"preset": "medium"}),
+        Codec("h264", "H.264", "libx264", (*_YUV8, *_YUV10), 16, options={"preset": "veryfast"}),
         Codec(
             "hevc", "HEVC", "libx265", (*_YUV8, *_YUV10, *_YUV12), 20,
             options={"preset": "medium", "x265-params": "log-level=error:frame-threads=2:pools=2"},

@@ -88,16 +88,15 @@ def video(
     """
     need("video", "av", "cv2")
     os.environ.setdefault("SVT_LOG", "1")  # libsvtav1 would fill the screen; 1 is errors only
-    from upbrush.engine import open_engine
-    from upbrush.painter import Painter
     from upbrush.video import sources
 
     asked = Asked(
         source, out, style, strength, fidelity, keep_colours, scale, size, codec, crf, begin, end, mask, only, faces,
         steady, wrap, stereo, reduce, ground, tuple(drop or ()), seed,
     )  # fmt: skip
-    painter = Painter(open_engine(engine, model, threads), memory=memory)
-    if sources.is_live(source) or sources.is_window(out) or sources.is_stream(out):
+    live = sources.is_live(source) or sources.is_window(out) or sources.is_stream(out)
+    painter, hands = opened(engine, model, threads, memory, late=live or preview is not None)
+    if live:
         from upbrush.video.live_command import go_live
 
         go_live(asked, painter, overwrite, quiet)
@@ -106,7 +105,27 @@ def video(
     if preview is not None:
         _preview(job, painter, preview, overwrite, quiet)
     else:
-        _paint(job, painter, quiet)
+        _paint(job, painter, hands, quiet)
+
+
+def opened(
+    engine: str = "auto", model: Path | None = None, threads: int | None = None, memory: str = "1GB", late: bool = False
+) -> "tuple[Painter, int]":
+    """The painter of a clip, and how many frames it is to paint at once. late: each frame as soon as can be.
+
+    The memory is shared out among the frames, the threads too.
+    """
+    from upbrush.engine import open_engine
+    from upbrush.folders.split import cores
+    from upbrush.painter import Painter
+    from upbrush.sizes import memory_bytes
+    from upbrush.video.work import hands_for
+
+    if late or engine not in ("auto", "onnxruntime"):  # the others' calls wait for each other
+        return Painter(open_engine(engine, model, threads), memory=memory), 1
+    allowed = memory_bytes(memory)
+    hands, each = hands_for(threads or cores(), allowed)
+    return Painter(open_engine(engine, model, each), memory=allowed // hands), hands
 
 
 def planned(asked: Asked, painter: "Painter", overwrite: bool) -> "Job":
@@ -194,7 +213,7 @@ def _refuse_unfit(source: Path, target: Path, overwrite: bool) -> None:
         raise ClipError(f"{target}: is there already; choose another name, or give --overwrite")
 
 
-def _paint(job: "Job", painter: "Painter", quiet: bool) -> None:
+def _paint(job: "Job", painter: "Painter", hands: int, quiet: bool) -> None:
     from upbrush.screen import Notes
     from upbrush.video import work
     from upbrush.video.meter import meter
@@ -202,7 +221,7 @@ def _paint(job: "Job", painter: "Painter", quiet: bool) -> None:
     try:
         with meter(quiet) as tick, Notes(tick) as notes:
             notes.picture = str(job.clip.path)
-            told = work.run(job, painter, tick.frames)
+            told = work.run(job, painter, tick.frames, hands)
     except KeyboardInterrupt:
         complain("stopped; whole segments are kept, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None

@@ -2,11 +2,14 @@
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Done = TypeVar("Done")
 _END = object()
 _LOOK_SECONDS = 0.1  # how often a waiting stage sees whether it is still wanted
 
@@ -59,3 +62,27 @@ def ahead(items: Iterable[Item], most: int, name: str) -> Generator[Item, None, 
     finally:
         stop.set()
         thread.join()
+
+
+def side_by_side(
+    work: Callable[[Item], Done], items: Iterable[Item], hands: int, name: str
+) -> Generator[Done, None, None]:
+    """The items worked on, so many at once, in their order; two more wait, so that no hand does.
+
+    What fails is raised in its turn. A consumer that stops early lets finish what has begun.
+    """
+    if hands == 1:
+        yield from map(work, items)
+        return
+    waiting: deque[Future[Done]] = deque()
+    with ThreadPoolExecutor(hands, f"upbrush {name}") as crew:
+        try:
+            for item in items:
+                waiting.append(crew.submit(work, item))
+                if len(waiting) > hands + 1:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()

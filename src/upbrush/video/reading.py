@@ -11,12 +11,12 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from upbrush.errors import ClipError
+from upbrush.errors import ClipError, ConfigError
 from upbrush.picture import MAX_PIXELS
 from upbrush.video import animation
 from upbrush.video.clip import Clip, Colour, Frame, Turn
 from upbrush.video.conversion import Reader, pixels_of
-from upbrush.video.timing import ticks
+from upbrush.video.timing import read_time, ticks
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ def _described(path: Path, container: InputContainer, stream: VideoStream, frame
     if not SLOWEST <= rate <= FASTEST:
         rate = stream.guessed_rate or USUAL_RATE
     time_base = stream.time_base or 1 / rate
-    seconds = float(stream.duration * time_base) if stream.duration else None
+    seconds = float(stream.duration * time_base) if stream.duration else _tagged(stream)
     if seconds is None and container.duration:
         seconds = container.duration / av.time_base
     begins = 0 if ZERO_BASED & set(container.format.name.split(",")) else container.start_time or 0
@@ -107,6 +107,14 @@ def _described(path: Path, container: InputContainer, stream: VideoStream, frame
         frames=stream.frames or (round(seconds * rate) if seconds else None), seconds=seconds, turn=turn,
         aspect=aspect if aspect and aspect != 1 else None, interlaced=frame.interlaced_frame,
     )  # fmt: skip
+
+
+def _tagged(stream: VideoStream) -> float | None:
+    """How long a track of a Matroska file is: the file's own length may be that of its sound."""
+    try:
+        return float(read_time(stream.metadata.get("DURATION", "")))
+    except ConfigError:
+        return None
 
 
 def _turn(frame: av.VideoFrame) -> Turn:

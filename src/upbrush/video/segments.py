@@ -27,12 +27,14 @@ SUFFIX, STATE, PLAN = ".segment", ".state", "plan.json"
 class Progress:
     """How far a clip is. segments: whole ones.
 
-    frames: in them; origin: the tick that is the result's zero; complete: no frame is missing; state: for going on.
+    frames: in them; origin: the tick that is the result's zero; end: the tick when the last frame ends; complete: no
+    frame is missing; state: for going on.
     """
 
     segments: int = 0
     frames: int = 0
     origin: int = 0
+    end: int = 0
     complete: bool = False
     state: bytes = b""
 
@@ -85,7 +87,7 @@ class Folder:
     def finish(self, part: Path, progress: Progress) -> None:
         """Make the next segment whole: `part` has its packets, `progress` says how far the clip is with it."""
         index = progress.segments - 1
-        facts = {"frames": progress.frames, "origin": progress.origin, "complete": progress.complete}
+        facts = {name: getattr(progress, name) for name in ("frames", "origin", "end", "complete")}
         fresh = part.with_suffix(".state.part")
         with open(fresh, "wb") as file:
             file.write(json.dumps(facts).encode() + b"\n" + progress.state)

@@ -29,6 +29,7 @@ from upbrush.video.tracks import Cut
 # A segment ends where a shot does, or when it is this long: what is lost when a run is killed.
 LEAST_FRAMES, MOST_FRAMES = 24, 96
 LOW_AHEAD, HIGH_AHEAD = 4, 2  # frames that wait between stages
+MOST_HANDS, HAND_BYTES = 4, 100_000_000  # frames painted at once, and the memory below which there are fewer
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,17 @@ class Told:
 Progressed = Callable[[int, int | None], None]
 
 
-def run(job: Job, painter: Painter, progressed: Progressed = lambda done, total: None) -> Told:
+def hands_for(cores: int, allowed_bytes: int) -> tuple[int, int]:
+    """How many frames are painted at once, and threads for each: two threads on one frame wait for each other."""
+    hands = max(1, min(cores, MOST_HANDS, allowed_bytes // HAND_BYTES))
+    return hands, max(1, cores // hands)
+
+
+def run(job: Job, painter: Painter, progressed: Progressed = lambda done, total: None, hands: int = 1) -> Told:
     """Paint a clip; one that was stopped goes on behind its last whole segment, to the same result.
 
-    progressed: called with the frames that are painted and how many there are, at the start and after each.
+    progressed: called with the frames that are painted and how many there are, at the start and after each. hands:
+    frames that are painted at once.
     Raises ClipError where the clip has no frame in the part asked for, or the output cannot be written; whole segments
     are kept then. The output appears under its name when it is complete.
     """
@@ -126,7 +134,7 @@ def run(job: Job, painter: Painter, progressed: Progressed = lambda done, total:
         begun = now = folder.progress()
         progressed(begun.frames, job.frames)
         if not begun.complete:
-            now = _paint(job, painter, folder, begun, progressed)
+            now = _paint(job, painter, folder, begun, progressed, hands)
         if not now.frames:
             raise ClipError(f"{job.clip.path}: has no frame in the part that is asked for; look at --from and --to")
         pieces = [folder.segment(index) for index in range(now.segments)]
@@ -140,8 +148,15 @@ def run(job: Job, painter: Painter, progressed: Progressed = lambda done, total:
         raise
     finally:
         folder.close()
-    missing = (job.frames or 0) - now.frames if job.cut.end is None else 0
-    return Told(now.frames, now.frames - begun.frames, time.perf_counter() - began, max(0, missing))
+    return Told(now.frames, now.frames - begun.frames, time.perf_counter() - began, _missing(job, now.end))
+
+
+def _missing(job: Job, end: int) -> int:
+    """Frames that the clip promised and has not: by its length, as the count of frames may be a guess."""
+    clip = job.clip
+    if job.cut.end is not None or clip.seconds is None:
+        return 0
+    return max(0, int((Fraction(clip.seconds) - end * clip.time_base) * clip.rate))
 
 
 class _Segment:
@@ -169,19 +184,19 @@ class _Segment:
         self.file.discard()
 
 
-def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progressed: Progressed) -> Progress:
+def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progressed: Progressed, hands: int) -> Progress:
     """Paint what is left, and keep it segment by segment. Returns how far the clip is then."""
-    now, done = begun, begun.frames
+    now, done, end = begun, begun.frames, begun.end
     segment: _Segment | None = None
 
     def kept(complete: bool, state: bytes) -> Progress:
         assert segment is not None
-        next_one = Progress(now.segments + 1, done, now.origin, complete, state)
+        next_one = Progress(now.segments + 1, done, now.origin, end, complete, state)
         folder.finish(segment.close(), next_one)
         return next_one
 
     try:
-        with closing(_frames(job, painter, begun)) as frames:
+        with closing(_frames(job, painter, begun, hands)) as frames:
             for one in frames:
                 if one.opens is not None:
                     now, segment = kept(False, one.opens), None
@@ -189,6 +204,7 @@ def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progress
                     if not done and job.cut.begin:
                         now = replace(now, origin=one.frame.pts)
                     segment = _Segment(folder.segment(now.segments), job.target)
+                end = one.frame.pts + one.frame.duration
                 segment.add(replace(one.frame, pts=one.frame.pts - now.origin))
                 done += 1
                 progressed(done, job.frames)
@@ -202,7 +218,7 @@ def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progress
     return now
 
 
-def _frames(job: Job, painter: Painter, begun: Progress) -> Generator[Finished, None, None]:
+def _frames(job: Job, painter: Painter, begun: Progress, hands: int) -> Generator[Finished, None, None]:
     """Decode, paint and steady, each in a thread of its own; in order."""
     memory, state = unpack(begun.state) if begun.state else (Memory(), b"")
     steady = None
@@ -213,5 +229,5 @@ def _frames(job: Job, painter: Painter, begun: Progress) -> Generator[Finished, 
     read = reading.frames(job.clip, job.cut.begin, job.cut.end, begun.frames)
     steps = ahead(marked(map(job.prepared.frame, read), memory.recent), LOW_AHEAD, "decoding")
     brush = Brush(painter, job.knobs, job.clip.time_base, timeline=job.timeline, mask=job.mask)
-    painted = ahead(brush.paint(steps, memory), HIGH_AHEAD, "painting")
+    painted = ahead(brush.paint(steps, memory, hands), HIGH_AHEAD, "painting")
     return ahead(finished(painted, steady, LEAST_FRAMES, MOST_FRAMES), HIGH_AHEAD, "steadying")
