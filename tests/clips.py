@@ -27,7 +27,8 @@ def write_clip(
 ) -> Path:  # fmt: skip
     """Write frames, (H, W, 3 or 4) uint8 or uint16. tags: FFmpeg's (primaries, transfer, matrix, range).
 
-    times: ticks; by default at the rate. sound: a track of PCM as long as the clip. subtitles: (second, seconds, text).
+    times: ticks; by default at the rate. sound: a track of PCM as long as the clip, or of so many seconds. subtitles:
+    (second, seconds, text).
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
@@ -55,7 +56,7 @@ def write_clip(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if music:
-            _sing(container, music, len(frames) / rate)
+            _sing(container, music, len(frames) / rate if sound is True else sound)
         for second, seconds, text in subtitles:
             packet = av.Packet(text.encode())
             packet.stream, packet.time_base = words, Fraction(1, 1000)

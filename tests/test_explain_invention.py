@@ -9,7 +9,8 @@ from PIL import Image
 from tiny_model import write_library
 from typer.testing import CliRunner
 
-from upbrush import cli, picture
+from upbrush import cli, picture, styles
+from upbrush.engine import open_engine
 from upbrush.explain import beside, determined, heat, invention
 from upbrush.explain.invention import FLIPS, SHIFTS, Way
 from upbrush.painter import Painter
@@ -254,3 +255,9 @@ def test_a_map_takes_nobodys_place(photos, tmp_path):
     assert (done.exit_code, "would both become" in done.stderr) == (2, True)
     done = upbrush_says("paint", photos / "a.png", "-o", "-", "--explain")
     assert (done.exit_code, "takes one" in done.stderr) == (2, True)
+
+
+def test_words_for_styles_mean_the_models_own_library(tmp_path):
+    """An engine that holds its mods is still the engine of its folder."""
+    held = invention.HeldEngine(open_engine(model_dir=write_library(tmp_path / "model"), threads=1))
+    assert styles.resolve("monet", held).model == held.identity

@@ -18,6 +18,7 @@ from upbrush.errors import ConfigError, OutOfMemoryError, PictureError, StyleErr
 from upbrush.painter import BYTES_PER_LOW_PX, LUMA, MOST_TILE_PX, Painter
 from upbrush.picture import Picture
 from upbrush.styles import Style
+from upbrush.views import area_matrix, thumbnail
 
 CODE = np.zeros(256, np.float32)
 CODE[:3] = 0.9, 0.3, 0.1
@@ -83,6 +84,14 @@ def test_the_test_engine_shows_mistakes(draw):
     image[:, 30:] //= 4
     whole, left = Painter(FakeEngine()).paint(image), Painter(FakeEngine()).paint(image[:, :30])
     assert differ(left[:, :80], whole[:, :80]) > 3
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 33), (5, 31), (32, 32), (33, 64), (100, 257)])
+def test_pictures_are_summed_up_by_the_areas_of_their_cells(height, width, draw):
+    found = thumbnail(draw(height, width))[:3]
+    planes = draw(height, width).transpose(2, 0, 1) / np.float32(255)
+    expected = area_matrix(height, 32) @ planes @ area_matrix(width, 32).T
+    np.testing.assert_allclose(found, expected, atol=2e-6)
 
 
 def test_the_whole_picture_is_summed_up_once_a_pass(draw):

@@ -183,9 +183,9 @@ def test_canvas_refuses_to_enlarge():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_numbers_round_trip_and_clip(dtype):
     top = np.iinfo(dtype).max
-    every = np.arange(top + 1, dtype=dtype)
+    every = np.arange(top + 1, dtype=dtype).reshape(-1, 64)
     assert np.array_equal(from_unit(every.astype(np.float32) / np.float32(top), np.dtype(dtype)), every)
-    assert from_unit(np.array([-3.0, 7.0], np.float32), np.dtype(dtype)).tolist() == [0, top]
+    assert from_unit(np.array([[-3.0, 7.0]], np.float32), np.dtype(dtype)).tolist() == [[0, top]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -1,7 +1,10 @@
 """The line before the workers, and workers that are not what they should be."""
 
 import asyncio
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 import web_service
@@ -108,3 +111,34 @@ def test_a_worker_that_talks_nonsense_is_replaced(tmp_path, monkeypatch, word):
             await asyncio.sleep(0.05)
 
     run(work, bench)
+
+
+HANGING = """
+import asyncio, contextlib
+from fastapi import FastAPI
+from upbrush import address
+from upbrush.web import server
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    print("up", flush=True)
+    yield
+    print("ending", flush=True)
+    await asyncio.sleep(60)
+
+server.ENDING_SECONDS = 0.2
+with address.listen("127.0.0.1", 0) as listening:
+    server.run(FastAPI(lifespan=lifespan), listening)
+"""
+
+
+def test_a_service_ends_in_its_time_whatever_hangs():
+    with subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"up\n"
+        process.terminate()
+        assert process.stdout.readline() == b"ending\n"
+        begin = time.monotonic()
+        _, words = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 20
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"not ended 0.2 seconds after SIGTERM" in words

@@ -276,7 +276,10 @@ class Painter:
         passes: list[_Pass] = []
         while not passes or height < target[0] or width < target[1]:
             cutting = panorama.cut_round if wrap else cut
-            tiles = cutting(height, width, max(tile_px, 2 * overlap_px + 1), overlap_px)
+            # What fits as it is, though a square of its longer side would not, is not cut: overlaps cost time.
+            whole = max(height, width) <= MOST_TILE_PX and height * width * BYTES_PER_LOW_PX <= room
+            side_px = MOST_TILE_PX if whole else tile_px
+            tiles = cutting(height, width, max(side_px, 2 * overlap_px + 1), overlap_px)
             height, width = height * scale, width * scale
             passes.append(_Pass((height, width), (height, width), tiles, wrap))
         passes[-1] = replace(passes[-1], target=target)
@@ -333,20 +336,25 @@ class Painter:
         return np.broadcast_to(finished, (*finished.shape[:2], 3)) if grey else finished
 
     def _rendered(self, low: np.ndarray, mods: Mods, grey: bool) -> np.ndarray:
-        """Render a tile, (1, 3, h, w) in [0, 1], as is wanted: (H, W, 3), or (H, W, 1) for grey."""
+        """Render a tile, (1, 3, h, w) in [0, 1], as is wanted: (H, W, 3), or (H, W, 1) for grey; not clipped.
+
+        What is given may be the engine's memory, which the next rendering may use again.
+        """
         high = self._finite(low, mods.painted)
+        if grey or mods.restored is not None:
+            high = np.clip(high, 0, 1)  # a copy
         if mods.restored is not None:
             # Adding one number to R, G and B changes luminance and leaves both chroma differences as they are.
-            restored = self._finite(low, mods.restored)
+            restored = np.clip(self._finite(low, mods.restored), 0, 1)
             high = restored + (_luminance(high) - _luminance(restored))
-        return _luminance(high) if grey else high
+        return (_luminance(high) if grey else high).transpose(1, 2, 0)
 
     def _finite(self, low: np.ndarray, mods: np.ndarray) -> np.ndarray:
-        high: np.ndarray = self.engine.render(low, mods)[0].transpose(1, 2, 0)
+        """A tile as it is rendered, (3, H, W)."""
+        high: np.ndarray = self.engine.render(low, mods)[0]
         if not np.isfinite(high).all():
             raise WeightsError("the model gave numbers that are not finite; train or export it anew, or use another")
-        clipped: np.ndarray = np.clip(high, 0, 1)  # a copy: engines may use their memory again
-        return clipped
+        return high
 
 
 def _visible(source: Picture) -> np.ndarray:
@@ -363,8 +371,12 @@ def _alpha(alpha: np.ndarray, target: tuple[int, int], wrap: bool) -> np.ndarray
 
 
 def _luminance(high: np.ndarray) -> np.ndarray:
-    """(H, W, 3) -> (H, W, 1)."""
-    return (high @ LUMA)[..., None]
+    """(3, H, W) -> (1, H, W)."""
+    red, green, blue = high
+    luminance: np.ndarray = red * LUMA[0]
+    luminance += green * LUMA[1]
+    luminance += blue * LUMA[2]
+    return luminance[None]
 
 
 def _knob(name: str, value: float, meaning: str) -> float:

@@ -30,8 +30,6 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
     then the mean absolute difference to the right and lower neighbours, which tells noise and blur from clean detail
     whatever the picture's size.
     """
-    height, width = pixels.shape[:2]
-    down, across = area_matrix(height, THUMBNAIL_PX), area_matrix(width, THUMBNAIL_PX)
     top = 1.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     planes = []
     for channel in range(3):  # one plane at a time: a large picture is never copied whole as float
@@ -39,8 +37,33 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
         detail = np.zeros_like(plane)
         detail[:, :-1] += np.abs(np.diff(plane, axis=1))
         detail[:-1] += np.abs(np.diff(plane, axis=0))
-        planes.append((down @ plane @ across.T, down @ detail @ across.T))
+        planes.append((_averaged(plane), _averaged(detail)))
     return np.stack([p[0] for p in planes] + [p[1] for p in planes]).astype(np.float32)
+
+
+def _averaged(plane: np.ndarray) -> np.ndarray:
+    """(H, W) float32 -> (32, 32), as `area_matrix` on both sides does it.
+
+    Sums instead of matrices: a library of linear algebra has threads, which go on spinning for a tenth of a second
+    when they are done, and rendering beside them took a quarter longer.
+    """
+    for _ in range(2):
+        plane = np.ascontiguousarray(_along_rows(plane).T)
+    return plane
+
+
+def _along_rows(plane: np.ndarray) -> np.ndarray:
+    """Average each row into cells, (H, W) -> (H, 32): the samples that begin in a cell, but for what overhangs."""
+    width = plane.shape[1]
+    edges = np.arange(THUMBNAIL_PX + 1) * (width / THUMBNAIL_PX)
+    starts = edges.astype(np.intp)
+    sums: np.ndarray = np.add.reduceat(plane, starts[:-1], axis=1)
+    sums[:, starts[:-1] == starts[1:]] = 0  # where no sample begins
+    before = plane[:, starts[:-1]] * (edges - starts)[:-1].astype(np.float32)  # of a sample, what lies before an edge
+    sums -= before
+    sums[:, :-1] += before[:, 1:]
+    sums *= np.float32(THUMBNAIL_PX / width)
+    return sums
 
 
 def style_view(pixels: np.ndarray) -> np.ndarray:

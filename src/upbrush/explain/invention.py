@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from upbrush.engine import Engine
+from upbrush.engine import MODEL_DIR, Engine
 from upbrush.explain.determined import STRIPE_ROWS, reduced, smooth_cause, stripes, unit
 from upbrush.painter import Painter, Progress
 from upbrush.picture import Picture
@@ -135,6 +135,7 @@ class HeldEngine:
     def __init__(self, engine: Engine) -> None:
         self.scale, self.overlap_px = engine.scale, engine.overlap_px
         self.code_size, self.identity = engine.code_size, engine.identity
+        self.model_dir = getattr(engine, "model_dir", MODEL_DIR)  # where words for styles are looked up
         self.encode, self.render = engine.encode, engine.render
         self._engine, self._held, self._next = engine, list[np.ndarray](), 0
 

@@ -72,7 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
     metrics = Metrics()
     pool = Pool(settings.bench, settings.workers, metrics)
     ledger = Ledger(settings.data, settings.limits)
-    runner = Runner(ledger, pool, queue(settings.data, settings.redis), metrics)
+    runner = Runner(settings.bench, ledger, pool, queue(settings.data, settings.redis), metrics)
     shelf = Shelf(settings.bench.shelf_dir, Path(settings.bench.model_dir))
     desk = Desk(settings, pool, shelf, ledger, metrics, runner, ledger.salt())
 

@@ -8,7 +8,7 @@ from fastapi import Form, Request, UploadFile
 
 from upbrush import sizes
 from upbrush.errors import ConfigError
-from upbrush.web.orders import Order, Part
+from upbrush.web.orders import VIDEO, Order, Part
 from upbrush.web.problems import Problem
 
 MOST_WORDS = 300
@@ -27,7 +27,7 @@ Words = Annotated[
 Share = Form(ge=0, le=1, allow_inf_nan=False)
 
 
-def knobs(
+async def knobs(
     style: Words = None,
     strength: Annotated[float, Form(ge=0, le=1, description="0 restores, 1 repaints.", examples=[1])] = 1.0,
     fidelity: Annotated[float, Form(ge=0, le=1, description="1 is least error, 0 is sharpest.", examples=[0.5])] = 0.5,
@@ -42,13 +42,44 @@ def knobs(
     format: Annotated[Literal["png", "jpeg", "webp"], Form(description="Of the result.", examples=["jpeg"])] = "png",
     quality: Annotated[int, Form(ge=1, le=100, description="Of JPEG and WebP.", examples=[95])] = 95,
 ) -> Order:
-    """The knobs that every painting has. Raises ConfigError for a size that cannot be read."""
+    """The knobs that every painting has. Raises ConfigError for a size that cannot be read.
+
+    A coroutine that waits for nothing: FastAPI gives a plain function to a thread, which takes longer than all of this.
+    """
     if size is not None or scale is not None:  # what cannot be read fails here; no picture is so large
         sizes.target_size(2**31, 2**31, scale, size)
     return Order(
         style=style, strength=strength, fidelity=fidelity, keep_colours=keep_colours, scale=scale, size=size,
         wrap=wrap, stereo=stereo, format=format, quality=quality,
     )  # fmt: skip
+
+
+async def clip_knobs(
+    container: Annotated[
+        Literal["mp4", "mov", "mkv", "webm", "gif", "webp", "png"],
+        Form(description="For kind=video: what the result is. gif, webp and png are moving pictures."),
+    ] = "mp4",
+    codec: Annotated[
+        Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"] | None,
+        Form(description="For kind=video; the clip's own if left out."),
+    ] = None,
+    crf: Annotated[int | None, Form(ge=0, le=63, description="For kind=video: lower is better and larger.")] = None,
+    begin: Annotated[str | None, Form(max_length=20, description="For kind=video: as in 12.5 or 1m30s.")] = None,
+    end: Annotated[str | None, Form(max_length=20, description="The first moment that is left out.")] = None,
+    steady: Annotated[bool, Form(description="For kind=video: without, detail may shimmer.")] = True,
+    reduce: Annotated[int | None, Form(ge=16, le=4096, description="Reduce a clip's longer side first.")] = None,
+    on: Annotated[str | None, Form(max_length=30, description="A colour to lay a clip with alpha on.")] = None,
+    drop: Annotated[
+        list[Literal["audio", "subtitles", "attachments", "covers"]] | None,
+        Form(description="Tracks of a clip that are left out."),
+    ] = None,
+) -> Order:
+    """The knobs that only clips have, as an order that has no others."""
+    told = {
+        "codec": codec, "crf": crf, "begin": begin, "end": end, "steady": steady, "reduce_px": reduce, "ground": on,
+        "drop": drop or [],
+    }  # fmt: skip
+    return Order(VIDEO, format=container, clip=told)
 
 
 def parts(**files: list[UploadFile] | UploadFile | None) -> Callable[[], Awaitable[list[Part]]]:

@@ -46,8 +46,10 @@ def serving(settings: Settings, replicas: Replicas, host: str, port: int) -> Ite
 
     try:
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING, ignore_reinit_error=True)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"Ray cannot be reached ({error}); see RAY_ADDRESS, or leave --ray out") from None
+    except Exception as error:  # noqa: BLE001 Ray raises bare ones, as where a node is not up in its 30 seconds
+        ray.shutdown()
+        words = " ".join(str(error).split())[:300]
+        raise ConfigError(f"Ray cannot be reached ({words}); see RAY_ADDRESS, or leave --ray out") from None
     try:
         try:
             serve.start(http_options={"host": host, "port": port, "request_timeout_s": None})

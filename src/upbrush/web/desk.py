@@ -64,8 +64,8 @@ class Desk:
         return hmac.new(self.salt, host.encode(), hashlib.sha256).hexdigest()[:16]
 
 
-def desk_of(request: Request) -> Desk:
-    """What the application was made with."""
+async def desk_of(request: Request) -> Desk:
+    """What the application was made with. A coroutine, as `asking.knobs` is."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -98,6 +98,7 @@ _WORDS = {
     415: ("PictureError", "the picture: is none of PNG, JPEG, WEBP, or damaged from the start"),
     422: ("StyleError", "no style is called 'manet'; did you mean monet?"),
     429: ("BusyError", "64 pictures wait already; try again in 9 seconds"),
+    501: ("ConfigError", 'av: not installed on the service; clips need pip install "upbrush[video]"'),
     503: ("ReadyError", "no worker is up yet; try again in a few seconds"),
     507: ("LimitError", "there is no room on the service's disk; try again later"),
 }

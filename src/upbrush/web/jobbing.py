@@ -18,10 +18,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from upbrush.errors import ConfigError
 from upbrush.web import ledger as ledgers
-from upbrush.web.asking import parts, unless_gone
+from upbrush.web.asking import clip_knobs, parts, unless_gone
 from upbrush.web.desk import AtDesk, Desk, Fault, refusals
+from upbrush.web.filming import HEAD_BYTES, Reel, check_installed, filmed, suffix_of
 from upbrush.web.ledger import Job, State
-from upbrush.web.orders import PICTURE, SUFFIXES, WRITTEN, Order, Part
+from upbrush.web.orders import CLIPS, PICTURE, SUFFIXES, VIDEO, WRITTEN, Order, Part
 from upbrush.web.painting import Knobs, StyleFile, StylePictures
 from upbrush.web.pool import Lane
 from upbrush.web.problems import Problem, limit, unknown
@@ -43,7 +44,7 @@ AtJob = Annotated[Job, Depends(job_of)]
 
 @dataclass(frozen=True)
 class Tiles:
-    """How far the pictures are that are being painted now."""
+    """How far the pictures are that are being painted now; of a clip, its frames."""
 
     done: int
     total: int
@@ -108,23 +109,25 @@ _EXAMPLE: dict[int | str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@routes.post("", status_code=202, responses={**_EXAMPLE, **refusals(415, 429, 500, 503, 507)})
+ClipKnobs = Annotated[Order, Depends(clip_knobs)]
+
+
+@routes.post("", status_code=202, responses={**_EXAMPLE, **refusals(415, 429, 500, 501, 503, 507)})
 async def begin(
     request: Request,
     response: Response,
     desk: AtDesk,
     order: Knobs,
+    clip_order: ClipKnobs,
     picture: list[UploadFile] | None = None,
     zip: UploadFile | None = None,
+    clip: list[UploadFile] | None = None,
     style_picture: StylePictures = None,
     style_file: StyleFile = None,
-    kind: Annotated[Literal["paint", "invented"], Form(description="What is done with each.")] = "paint",
+    kind: Annotated[Literal["paint", "invented", "video"], Form(description="What is done with each.")] = "paint",
 ) -> ToldWhole:
-    """Paint many pictures, one zip of pictures, or a large one; the answer tells where to ask for them."""
-    if bool(picture) == bool(zip):
-        raise ConfigError("a job is given picture (once or often) or zip; send one of them")
-    if picture and len(picture) > desk.limits.pictures_a_job:
-        raise limit(f"the job: has {len(picture)} pictures, at most {desk.limits.pictures_a_job} are taken")
+    """Paint many pictures, one zip of pictures, a large one, or clips; the answer tells where to ask for them."""
+    _check_sent(desk, kind, picture, zip, clip)
     coming = await asyncio.to_thread(desk.ledger.begin, desk.client(request))
     try:
         sent = parts(style_picture=style_picture, style_file=style_file)
@@ -133,8 +136,11 @@ async def begin(
         ):  # made now, once: `random` is one style, and an own one may be deleted
             made = await unless_gone(request, desk.pool.run(replace(order, kind="style"), sent, Lane.NOW))
             await asyncio.to_thread((coming / "style").write_bytes, made.data)
-        names = await _taken(desk, coming, picture or [], zip)
+        names = await _taken(desk, coming, clip or picture or [], zip)
         order = replace(order, kind=kind, style=None)
+        if clip:
+            order = replace(order, format=clip_order.format, clip=clip_order.clip)
+            await unless_gone(request, _check_clips(desk, coming, order, len(clip)))
         client = desk.client(request)
         job = await asyncio.to_thread(
             lambda: desk.ledger.commit(coming, order, names, packed=zip is not None, client=client)
@@ -146,6 +152,39 @@ async def begin(
     return await asyncio.to_thread(_whole, desk, job)
 
 
+def _check_sent(
+    desk: Desk, kind: str, pictures: list[UploadFile] | None, packed: UploadFile | None, clips: list[UploadFile] | None
+) -> None:
+    """Raises ConfigError or Problem for a job that cannot be."""
+    if kind == VIDEO:
+        if not clips or pictures or packed:
+            raise ConfigError("a job of kind=video is given clip, once or often, and nothing else; send that")
+        check_installed()
+    elif clips or bool(pictures) == bool(packed):
+        raise ConfigError("a job is given picture (once or often) or zip; send one of them (clip goes with kind=video)")
+    sent = clips or pictures or []
+    if len(sent) > desk.limits.pictures_a_job:
+        raise limit(f"the job: has {len(sent)} pictures, at most {desk.limits.pictures_a_job} are taken")
+    most, what = (desk.limits.clip_bytes, "clip") if clips else (desk.limits.file_bytes, "picture")
+    for number, file in enumerate(sent, 1):
+        if (file.size or 0) > most:
+            raise limit(f"{what} {number}: is larger than {most:,} bytes; shrink it first")
+
+
+async def _check_clips(desk: Desk, coming: Path, order: Order, count: int) -> None:
+    """Look at the clips, each in a process that may die. Raises Problem for one that cannot be painted."""
+    style = coming / "style"
+    for number in range(1, count + 1):
+        clip = coming / "in" / str(number)
+        with open(clip, "rb") as file:
+            suffix_of(file.read(HEAD_BYTES))
+        words = None if not style.exists() else str(style)
+        reel = Reel(desk.settings.bench, order, str(clip), str(coming / "film"), words, checked=False)
+        async with desk.pool.place(Lane.NOW):
+            await filmed(reel)
+        await asyncio.to_thread(shutil.rmtree, coming / "film", ignore_errors=True)
+
+
 async def _taken(desk: Desk, coming: Path, pictures: list[UploadFile], packed: UploadFile | None) -> list[str]:
     """Put what was sent into the job's folder; gives what the client calls its pictures."""
 
@@ -155,8 +194,6 @@ async def _taken(desk: Desk, coming: Path, pictures: list[UploadFile], packed: U
 
     if packed is None:
         for number, file in enumerate(pictures, 1):
-            if (file.size or 0) > desk.limits.file_bytes:
-                raise limit(f"picture {number}: is larger than {desk.limits.file_bytes:,} bytes; shrink it first")
             await asyncio.to_thread(store, file, str(number))
         return [_name(file.filename or f"picture {number}") for number, file in enumerate(pictures, 1)]
     await asyncio.to_thread(store, packed, "zip")
@@ -221,13 +258,15 @@ def send_results(desk: AtDesk, job: AtJob) -> Response:
 @routes.get("/{id}/results/{number}", response_class=Response, responses=refusals(404))
 def send_result(desk: AtDesk, job: AtJob, number: Annotated[int, InPath(ge=1, le=100_000)]) -> Response:
     """Get one painting."""
-    path, format = desk.ledger.result(job, number), _format(job)
-    headers = {"content-disposition": f'inline; filename="painted-{number}.{SUFFIXES[format]}"'}
-    return FileResponse(path, media_type=WRITTEN[format], headers=headers)
+    suffix, media_type = _format(job)
+    headers = {"content-disposition": f'inline; filename="painted-{number}.{suffix}"'}
+    return FileResponse(desk.ledger.result(job, number), media_type=media_type, headers=headers)
 
 
-def _format(job: Job) -> str:
-    return "png" if job.order.kind == "invented" else job.order.format
+def _format(job: Job) -> tuple[str, str]:
+    """Suffix and media type of a job's results."""
+    format = "png" if job.order.kind == "invented" else job.order.format
+    return (format, CLIPS[format]) if job.order.kind == VIDEO else (SUFFIXES[format], WRITTEN[format])
 
 
 def _told(desk: Desk, job: Job) -> Told:
@@ -292,7 +331,7 @@ def _zipped(desk: Desk, job: Job, numbers: list[int]) -> Iterator[bytes]:
     with zipfile.ZipFile(pieces, "w", zipfile.ZIP_STORED) as packed:
         for number in numbers:
             stem = Path(job.names[number - 1]).stem.strip(". ") or "picture"
-            info = zipfile.ZipInfo(f"{number:04}-{stem}.{SUFFIXES[_format(job)]}", datetime.now(UTC).timetuple()[:6])
+            info = zipfile.ZipInfo(f"{number:04}-{stem}.{_format(job)[0]}", datetime.now(UTC).timetuple()[:6])
             with contextlib.suppress(Problem, FileNotFoundError):  # deleted meanwhile
                 path = desk.ledger.result(job, number)
                 with open(path, "rb") as source, packed.open(info, "w", force_zip64=True) as target:

@@ -3,6 +3,7 @@
     jobs/ID/job.json      what was asked; never changed
     jobs/ID/in/1, 2, …    the pictures as they were sent; or in/zip
     jobs/ID/style         the style, made once
+    jobs/ID/film/1, …     folders in which clips are painted: segments, until the clip is whole
     jobs/ID/out/1, 2, …   what is painted; a file there is whole, and is what says that a picture is done
     jobs/ID/state.json    how far it is, what failed, when it ended
     jobs/ID/cancel        somebody wants it to stop
@@ -218,6 +219,25 @@ class Ledger:
 
     def _part(self, job: Job, number: int) -> Path:
         return self._jobs / job.id / "out" / f"{number}.part"
+
+    def film(self, job: Job, number: int) -> Path:
+        """The folder that a clip is painted in."""
+        folder = self._jobs / job.id / "film" / str(number)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def take_film(self, job: Job, number: int, painted: Path) -> bool:
+        """A clip becomes a result where it is painted, which is where it is there; tells whether."""
+        if not painted.exists():
+            return False
+        _sync(painted)
+        os.replace(painted, self._jobs / job.id / "out" / str(number))
+        shutil.rmtree(painted.parent, ignore_errors=True)
+        return True
+
+    def drop_films(self, job: Job) -> None:
+        """Nothing more comes of clips that are not whole."""
+        shutil.rmtree(self._jobs / job.id / "film", ignore_errors=True)
 
     def lock(self, job: Job) -> FileLock:
         """Who holds it paints the job."""

@@ -12,6 +12,11 @@ from upbrush.errors import ConfigError
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "PPM")
 SUFFIXES = {"png": "png", "jpeg": "jpg", "webp": "webp"}
 WRITTEN = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+CLIPS = {
+    "mp4": "video/mp4", "mov": "video/quicktime", "mkv": "video/x-matroska", "webm": "video/webm",
+    "gif": "image/gif", "webp": "image/webp", "png": "image/png",
+}  # fmt: skip
+VIDEO = "video"  # the kind of an order for a clip
 PICTURE, STYLE_PICTURE, STYLE_FILE = "picture", "style_picture", "style_file"  # what a part of an order is
 
 
@@ -24,7 +29,8 @@ class Limits:
     painting of a job. waiting: paintings that may wait in line. jobs_waiting: jobs that may wait or run. jobs_a_client:
     as many of one client's. pictures_a_job: in one job. own_styles: kept on the shelf. keep_hours: how long a job's
     results are kept. stall_seconds: how long a client may send nothing while it sends. free_bytes: that stay free on
-    the disk. worker_bytes: the address space of a worker, None for all there is.
+    the disk. worker_bytes: the address space of a worker, None for all there is. clip_bytes, clip_frames: of one clip
+    that is sent. clip_result_bytes: of each file that is written for it. clip_seconds: for painting it.
     """
 
     file_bytes: int = 64 << 20
@@ -42,6 +48,10 @@ class Limits:
     stall_seconds: float = 30
     free_bytes: int = 1 << 30
     worker_bytes: int | None = 8 << 30
+    clip_bytes: int = 512 << 20
+    clip_frames: int = 20_000
+    clip_result_bytes: int = 4 << 30
+    clip_seconds: float = 6 * 3600
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -70,9 +80,11 @@ def limits_of(changes: Sequence[str]) -> Limits:
 class Order:
     """What is to be done with a picture: see `Painter.paint`.
 
-    kind: "paint", "invented" (the map of what was invented), "style" (a style of the pictures) or "list" (what a zip
-    holds). style: words, None where a part of the order is the style, or where there is none. preview: the long side
-    that the picture is brought down to before it is painted. words: name, artist, source and licence of a new style.
+    kind: "paint", "invented" (the map of what was invented), "style" (a style of the pictures), "list" (what a zip
+    holds) or "video" (a clip). style: words, None where a part of the order is the style, or where there is none.
+    format: of the result; of a clip, one of CLIPS. preview: the long side that the picture is brought down to before it
+    is painted. words: name, artist, source and licence of a new style. clip: what only clips are asked for with, by the
+    names of `video.asked.Asked`.
     """
 
     kind: str = "paint"
@@ -88,6 +100,7 @@ class Order:
     quality: int = 95
     preview: int | None = None
     words: Mapping[str, str] = field(default_factory=dict)
+    clip: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

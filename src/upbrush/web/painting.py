@@ -10,7 +10,8 @@ from upbrush import __version__
 from upbrush.opening import readable
 from upbrush.web.asking import knobs, parts, unless_gone
 from upbrush.web.desk import AtDesk, Desk, refusals
-from upbrush.web.orders import FORMATS, SUFFIXES, WRITTEN, Order
+from upbrush.web.filming import missing
+from upbrush.web.orders import CLIPS, FORMATS, SUFFIXES, WRITTEN, Order
 from upbrush.web.pool import Answer, Lane
 
 routes = APIRouter(prefix="/v1", tags=["paint"])
@@ -62,10 +63,12 @@ def tell_about(desk: AtDesk) -> About:
         "bytes": limits.file_bytes, "job_bytes": limits.job_bytes, "pixels": limits.pixels,
         "result_pixels": limits.result_pixels, "seconds": limits.seconds, "waiting": limits.waiting,
         "jobs_per_client": limits.jobs_a_client, "pictures_per_job": limits.pictures_a_job,
-        "own_styles": limits.own_styles, "keep_hours": limits.keep_hours,
+        "own_styles": limits.own_styles, "keep_hours": limits.keep_hours, "clip_bytes": limits.clip_bytes,
+        "clip_frames": limits.clip_frames, "clip_seconds": limits.clip_seconds,
     }  # fmt: skip
     settings = desk.settings
-    formats = {"in": list(readable(FORMATS)), "out": list(WRITTEN)}
+    clips = [] if missing() else list(CLIPS)
+    formats = {"in": list(readable(FORMATS)), "out": list(WRITTEN), "clips": clips}
     engine = settings.bench.engine
     return About(
         __version__,

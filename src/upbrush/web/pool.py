@@ -12,7 +12,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 from upbrush.web.frames import CHUNK_BYTES, BrokenLine, Nonsense, order_head, packed, received
 from upbrush.web.metrics import Metrics
 from upbrush.web.orders import Bench, Order, Part
-from upbrush.web.problems import BUSY, UNFIT, Problem, limit
+from upbrush.web.problems import BUSY, UNFIT, Problem, failed, limit
 
 logger = logging.getLogger(__name__)
 
@@ -116,12 +116,8 @@ class _Worker:
                         await sink(data)
                 case "done":
                     return Answer(b"".join(chunks), dict(head["facts"]), 0.0)
-                case "problem":
-                    status = min(599, max(400, int(head["status"])))
-                    raise Problem(status, str(head["type"]), str(head["message"]))
-                case "failed":
-                    logger.error("a worker failed, which is a fault of upbrush:\n%s", head.get("trace"))
-                    raise Problem(500, "InternalError", "something went wrong here; the service's log tells what")
+                case "problem" | "failed":
+                    raise failed(head)
                 case "cancelled":
                     raise CalledOff
 
@@ -227,6 +223,15 @@ class Pool:
             self._give_back(worker)
             self._metrics.painted(order.kind, waited_ms, answer.facts.get("ms", {}))
             return Answer(answer.data, answer.facts, waited_ms)
+
+    @contextlib.asynccontextmanager
+    async def place(self, lane: Lane) -> AsyncIterator[None]:
+        """Wait in line, and have a worker stand idle meanwhile: for what another process does. Raises as `run`."""
+        worker = await self._worker(lane)
+        try:
+            yield
+        finally:
+            self._give_back(worker)
 
     def _count(self, seconds: float) -> None:
         self._mean_seconds += 0.1 * (seconds - self._mean_seconds)

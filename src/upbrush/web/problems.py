@@ -1,8 +1,12 @@
 """What the service answers when it cannot do what was asked: a status, a name, and one line in our usual words."""
 
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 from upbrush.errors import OutOfMemoryError, UpbrushError, WeightsError
+
+logger = logging.getLogger(__name__)
 
 UNFIT, TOO_LARGE, UNKNOWN_FORMAT, BUSY = 422, 413, 415, 429
 
@@ -28,6 +32,17 @@ class Problem(Exception):
     def fields(self) -> dict[str, Any]:
         """As plain data: what stands in an answer under `error`, and in a job that failed."""
         return {"type": self.kind, "message": self.message}
+
+
+def failed(head: Mapping[str, Any]) -> Problem:
+    """The problem that a worker tells of, which is believed no more than the file that it read.
+
+    Raises KeyError, ValueError or TypeError where it talks nonsense.
+    """
+    if head["told"] == "failed":
+        logger.error("a worker failed, which is a fault of upbrush:\n%s", head.get("trace"))
+        return Problem(500, "InternalError", "something went wrong here; the service's log tells what")
+    return Problem(min(599, max(400, int(head["status"]))), str(head["type"]), str(head["message"]))
 
 
 def problem_of(error: UpbrushError) -> Problem:

@@ -22,10 +22,11 @@ from huey.registry import Message
 
 from upbrush.errors import ConfigError
 from upbrush.web import ledger as ledgers
+from upbrush.web.filming import Reel, Told, filmed
 from upbrush.web.ledger import Job, Ledger, State
 from upbrush.web.metrics import Metrics
-from upbrush.web.orders import PICTURE, STYLE_FILE, Part
-from upbrush.web.pool import Lane, Load, Pool, Sink, Told
+from upbrush.web.orders import PICTURE, STYLE_FILE, VIDEO, Bench, Part
+from upbrush.web.pool import Lane, Load, Pool, Sink
 from upbrush.web.problems import Problem
 
 logger = logging.getLogger(__name__)
@@ -86,8 +87,9 @@ class _Run:
 class Runner:
     """Takes jobs from the queue and has them painted."""
 
-    def __init__(self, ledger: Ledger, pool: Pool, huey: Huey, metrics: Metrics) -> None:
-        self._ledger, self._pool, self._huey, self._metrics = ledger, pool, huey, metrics
+    def __init__(self, bench: Bench, ledger: Ledger, pool: Pool, huey: Huey, metrics: Metrics) -> None:
+        self._bench, self._ledger, self._pool, self._huey, self._metrics = bench, ledger, pool, huey, metrics
+        self._filming = asyncio.Lock()  # one clip at a time: it takes all cores that nobody else wants
         self._task = huey.task(name="paint_job")(self._taken)
         self._consumer = QuietConsumer(
             huey, workers=JOBS_AT_ONCE, periodic=False, check_worker_health=False, max_delay=0.25
@@ -135,7 +137,7 @@ class Runner:
         """Queue what has not ended, is in no queue, and is held by nobody; gives how many."""
         queued = {task.args[0] for task in self._huey.pending() if task.args}
         lost = [job for job in self._ledger.jobs() if job.id not in queued and self._is_lost(job)]
-        for job in lost:
+        for job in sorted(lost, key=lambda job: job.made):
             self.add(job)
         return len(lost)
 
@@ -177,6 +179,8 @@ class Runner:
         """Paint a job, unless somebody else does, or it has ended."""
         try:
             job = await asyncio.to_thread(self._ledger.job, id)
+            if job.order.kind == VIDEO and self._filming.locked():
+                return  # it goes on waiting, and nobody behind it does; `recover` finds it when the clip is done
             lock = self._ledger.lock(job)
             lock.acquire()
         except (Problem, Timeout, FileNotFoundError):
@@ -187,13 +191,18 @@ class Runner:
                 await self._paint(_Run(job, replace(state, state=ledgers.RUNNING, runs=state.runs + 1)))
         finally:
             lock.release()
+        if job.order.kind == VIDEO:
+            await asyncio.to_thread(self.recover)
 
     async def _paint(self, run: _Run) -> None:
         job, state = run.job, run.state
         there = await asyncio.to_thread(self._ledger.done, job)
         left = [number for number in job.numbers if number not in there and number not in state.failed]
-        places = asyncio.Semaphore(self._pool.job_places)
-        work = [asyncio.ensure_future(self._picture(run, number, places)) for number in left]
+        if job.order.kind == VIDEO:
+            work = [asyncio.ensure_future(self._clip(run, number)) for number in left]
+        else:
+            places = asyncio.Semaphore(self._pool.job_places)
+            work = [asyncio.ensure_future(self._picture(run, number, places)) for number in left]
         watching = asyncio.ensure_future(self._watch(run))
         try:
             if work:
@@ -213,6 +222,7 @@ class Runner:
         ended = ledgers.CANCELLED if called_off else ledgers.FAILED if state.error else ledgers.DONE
         state.state, state.ended, state.tiles = ended, time.time(), {}
         await asyncio.to_thread(self._ledger.write_state, job, state)
+        await asyncio.to_thread(self._ledger.drop_films, job)
         self._metrics.jobs.labels(ended).inc()
 
     async def _all_done(self, watching: "asyncio.Task[None]", work: "list[asyncio.Task[None]]") -> None:
@@ -264,6 +274,29 @@ class Runner:
             finally:
                 run.tiles.pop(number, None)
                 ledger.drop_part(job, number)
+
+    async def _clip(self, run: _Run, number: int) -> None:
+        """Paint one clip of a job; one that was begun goes on behind its last whole segment."""
+        job, ledger = run.job, self._ledger
+
+        def told(done: int, total: int) -> None:
+            run.tiles[number] = (done, total)
+
+        async with self._filming:
+            style = ledger.style(job)
+            reel = Reel(
+                self._bench, job.order, str(ledger.picture(job, number)[0]), str(ledger.film(job, number)),
+                None if style is None else str(style),
+            )  # fmt: skip
+            try:
+                if not await asyncio.to_thread(ledger.take_film, job, number, reel.target):
+                    await filmed(reel, told)
+                    await asyncio.to_thread(ledger.take_film, job, number, reel.target)
+            except Problem as problem:
+                self._metrics.refused.labels(problem.kind).inc()
+                run.state.failed[number] = problem.fields()
+            finally:
+                run.tiles.pop(number, None)
 
     async def _tried(self, run: _Run, number: int, load: Load, told: Told, sink: Sink) -> bool:
         """Paint or fail: False where it is to be tried again, because nobody could paint it."""

@@ -1,5 +1,6 @@
 """The studio's page and the model's files, as they lie there."""
 
+import json
 import os
 from functools import cache
 from hashlib import sha256
@@ -25,7 +26,7 @@ _KINDS = {
 }  # fmt: skip
 _KEPT = {"cache-control": "no-cache"}  # a browser may keep it, and asks each time whether it is still so
 
-routes = APIRouter(prefix="/model", include_in_schema=False)
+routes = APIRouter(include_in_schema=False)
 
 
 class Site(StaticFiles):
@@ -42,24 +43,41 @@ class Site(StaticFiles):
         return response
 
 
-@routes.api_route("/model.json", methods=["GET", "HEAD"], response_class=Response, responses=refusals(404))
+@routes.api_route("/model/model.json", methods=["GET", "HEAD"], response_class=Response, responses=refusals(404))
 def send_facts(request: Request, desk: AtDesk) -> Response:
     """What the page must know of the model to paint by itself: its identity, its styles."""
-    content = _facts(Path(desk.settings.bench.model_dir))
-    tag = f'"{sha256(content).hexdigest()[:32]}"'
-    headers = {"etag": tag, **_KEPT}
-    if tag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=headers)
-    return Response(content, media_type="application/json", headers=headers)
+    return _sent(request, _facts(Path(desk.settings.bench.model_dir)), "application/json")
 
 
-@routes.api_route("/{name}.onnx", methods=["GET", "HEAD"], response_class=Response, responses=refusals(404))
+@routes.api_route("/examples/{name}", methods=["GET", "HEAD"], response_class=Response, responses=refusals(404))
+def send_example(request: Request, name: str) -> Response:
+    """A picture to begin with, for who has none at hand; or the list of them."""
+    from upbrush.web import static
+
+    pictures = static.examples()
+    if name == static.LIST:
+        return _sent(request, json.dumps(list(pictures)).encode(), "application/json")
+    if name not in pictures:
+        raise unknown(f"there is no example {name!r}, only {', '.join(pictures)}")
+    return _sent(request, pictures[name], "image/png")
+
+
+@routes.api_route("/model/{name}.onnx", methods=["GET", "HEAD"], response_class=Response, responses=refusals(404))
 def send_model(desk: AtDesk, name: str) -> Response:
     """One of the model's three files."""
     if name not in FILES:
         raise unknown(f"the model has no {name!r}, only {', '.join(FILES)}")
     path = Path(desk.settings.bench.model_dir) / f"{name}.onnx"
     return FileResponse(path, media_type="application/octet-stream", headers=_KEPT)
+
+
+def _sent(request: Request, content: bytes, kind: str) -> Response:
+    """What is made here, or that it has not changed."""
+    tag = f'"{sha256(content).hexdigest()[:32]}"'
+    headers = {"etag": tag, **_KEPT}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from upbrush import picture, saving, sizes, styles
 from upbrush.engine import open_engine
@@ -106,10 +107,13 @@ class Workshop:
         with clock.timing("write"):
             top = heat.fitting_top(found.map)
             file = io.BytesIO()
-            Image.fromarray(heat.colours(found.map, top)).save(file, "PNG", compress_level=4)
+            told_of = {"invented": round(found.share(8), 4), "level": round(found.level(found.map), 2), "top": top}
+            words = PngInfo()  # the map of a job comes without the headers
+            for name, value in told_of.items():
+                words.add_text(f"Upbrush-{name.capitalize()}", f"{value:g}")
+            Image.fromarray(heat.colours(found.map, top)).save(file, "PNG", compress_level=1, pnginfo=words)
         height, width = found.map.shape
-        facts = {"style": chosen.name if chosen else None, "width": width, "height": height, "ms": clock.ms}
-        facts |= {"invented": round(found.share(8), 4), "level": round(found.level(found.map), 2), "top": top}
+        facts = {"style": chosen.name if chosen else None, "width": width, "height": height, "ms": clock.ms} | told_of
         return Done(file.getbuffer(), facts)
 
     def _style(self, order: Order, parts: list[Part], told: Told) -> Done:

@@ -4,6 +4,7 @@ The service starts it and talks to it by pipes. Whatever a file does to it, the 
 the service ends, however it ends, the pipe does, too, and so does this, even in the middle of a picture.
 """
 
+import contextlib
 import json
 import os
 import queue
@@ -21,6 +22,7 @@ from upbrush.web.orders import Bench
 from upbrush.web.problems import Problem, problem_of
 
 TOLD_SECONDS = 0.1  # between two words on how far it is
+PIPE_BYTES = 1 << 20  # a painting goes into it whole, and the next order is begun while the service still reads
 
 
 class Cancelled(BaseException):
@@ -77,6 +79,7 @@ def main() -> int:
     sys.dont_write_bytecode = True
     bench = Bench.of(json.loads(sys.argv[1]))
     outgoing = os.fdopen(os.dup(1), "wb")
+    _widen(outgoing.fileno())
     os.dup2(2, 1)  # whatever a library prints must not get among the messages
     confine(None if bench.engine == "cuda" else bench.limits.worker_bytes)  # CUDA maps far more than it uses
     line = Line(sys.stdin.buffer, outgoing)
@@ -110,6 +113,15 @@ def main() -> int:
                 line.tell({"told": "part"}, view[start : start + CHUNK_BYTES])
             line.tell({"told": "done", "facts": done.facts})
             del view, done
+
+
+def _widen(pipe: int) -> None:
+    """Have a pipe hold more, where the system can."""
+    if sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):  # more than this user may have
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 if __name__ == "__main__":
