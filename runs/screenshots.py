@@ -83,7 +83,7 @@ def on_a_phone(browser: Browser, address: str, out: Path) -> None:
     for name in ("van-gogh", "hokusai"):
         page.click(f"[data-name={name}]")
     page.wait_for_selector("#view[data-preview=fine]", timeout=WAIT_MS)
-    page.evaluate("window.scrollTo(0, 0)")
+    page.evaluate("document.querySelector('#mix').scrollIntoView({ block: 'end' })")
     keep(page, out / "studio-phone.webp")
 
 

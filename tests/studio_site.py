@@ -3,12 +3,14 @@
 import base64
 import functools
 import http.server
+import io
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 CHROMIUM = Path("/usr/bin/chromium")
 DESK = {"viewport": {"width": 1280, "height": 800}}
@@ -91,3 +93,59 @@ const worker = (folder) => {
 def script(body: str) -> str:
     """A function for `page.evaluate` that takes `given` and returns what the body does."""
     return f"async (given) => {{ {PRELUDE} {body} }}"
+
+
+def drawn(width=60, height=44, **extra):
+    """A picture drawn by code, as the bytes of a PNG."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    pixels = np.stack([rows * 5, columns * 4, (rows // 4 + columns // 4) % 2 * 180], -1).astype(np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG", **extra)
+    return out.getvalue()
+
+
+def drop(page, *files, name="drawn.png", kind="image/png"):
+    """Drop files on the page, as a person does."""
+    page.evaluate(
+        """async ([texts, name, type]) => {
+          const given = new DataTransfer();
+          for (const text of texts) {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            given.items.add(new File([bytes], name, { type }));
+          }
+          for (const kind of ["dragenter", "dragover", "drop"]) {
+            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
+          }
+        }""",
+        [[base64.b64encode(data).decode() for data in files], name, kind],
+    )
+
+
+def previewed(page):
+    """Wait for the preview of what is asked now; its pixels as the page shows them."""
+    page.wait_for_selector("#view[data-preview]:not(.fading)")
+    return page.evaluate(
+        """async () => {
+          const image = document.querySelector("#after");
+          await image.decode().catch(() => null); // the next preview may come in the middle of it
+          const canvas = new OffscreenCanvas(40, 40);
+          const context = canvas.getContext("2d");
+          context.drawImage(image, 0, 0, 40, 40);
+          return [...context.getImageData(0, 0, 40, 40).data];
+        }"""
+    )
+
+
+def changed(page, act):
+    """The mean difference that an act makes to the preview."""
+    before = np.array(previewed(page), float)
+    act()
+    page.wait_for_function("() => document.querySelector('#view').classList.contains('fading') === false")
+    return np.abs(np.array(previewed(page), float) - before).mean()
+
+
+def slide(page, name, value):
+    page.locator(name).evaluate(
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
+        value,
+    )

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from studio_site import CHROMIUM, DESK, PHONE, chromium, hosted
+from studio_site import CHROMIUM, DESK, PHONE, changed, chromium, drawn, drop, hosted, previewed, slide
 from tiny_model import write_library
 
 from upbrush import picture
@@ -27,6 +28,7 @@ AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PLACES = ["server", "browser"]
 SLOWLY_SERVED = [pytest.param("server", marks=pytest.mark.slow), "browser"]
+SLOWLY_BROWSED = ["server", pytest.param("browser", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(scope="module")
@@ -80,60 +82,6 @@ def visit(browser, addresses):
     assert [fault for fault in faults if "422" not in fault] == []  # a picture that is none: a test itself
 
 
-def drawn(width=60, height=44, **extra):
-    """A picture drawn by code, as the bytes of a PNG."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    pixels = np.stack([rows * 5, columns * 4, (rows // 4 + columns // 4) % 2 * 180], -1).astype(np.uint8)
-    out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "PNG", **extra)
-    return out.getvalue()
-
-
-def drop(page, data, name="drawn.png"):
-    """Drop a file on the page, as a person does."""
-    page.evaluate(
-        """async ([text, name]) => {
-          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-          const given = new DataTransfer();
-          given.items.add(new File([bytes], name, { type: "image/png" }));
-          for (const kind of ["dragenter", "dragover", "drop"]) {
-            document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: given, bubbles: true, cancelable: true }));
-          }
-        }""",
-        [base64.b64encode(data).decode(), name],
-    )
-
-
-def previewed(page):
-    """Wait for the preview of what is asked now; its pixels as the page shows them."""
-    page.wait_for_selector("#view[data-preview]:not(.fading)")
-    return page.evaluate(
-        """async () => {
-          const image = document.querySelector("#after");
-          await image.decode();
-          const canvas = new OffscreenCanvas(40, 40);
-          const context = canvas.getContext("2d");
-          context.drawImage(image, 0, 0, 40, 40);
-          return [...context.getImageData(0, 0, 40, 40).data];
-        }"""
-    )
-
-
-def changed(page, act):
-    """The mean difference that an act makes to the preview."""
-    before = np.array(previewed(page), float)
-    act()
-    page.wait_for_function("() => document.querySelector('#view').classList.contains('fading') === false")
-    return np.abs(np.array(previewed(page), float) - before).mean()
-
-
-def slide(page, name, value):
-    page.locator(name).evaluate(
-        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
-        value,
-    )
-
-
 def downloaded(page):
     """Paint at full size and download: the bytes and the name."""
     page.click("#paint")
@@ -171,7 +119,7 @@ def test_a_picture_is_dropped_painted_and_kept(visit, tiny, tmp_path, place):
 def the_command_paints_the_same(page, data, found, tiny, folder):
     """What the page offers to copy is typed, and its picture compared."""
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page.click("summary")
+    page.click("#command-box summary")
     page.click("#copy")
     page.wait_for_function("() => document.querySelector('#copy').textContent === 'Copied'")
     words = shlex.split(page.evaluate("navigator.clipboard.readText()"))
@@ -212,7 +160,7 @@ def test_styles_are_blended_drawn_and_made_of_pictures(visit, place):
     assert own.get_attribute("aria-pressed") == "true"
     assert f"--style {own.get_attribute('data-name')}.style" in page.locator("#command").text_content()
     previewed(page)
-    page.click("summary")
+    page.click("#command-box summary")
     with page.expect_download() as found:
         page.click("#style-file")
     assert b"upbrush-style" in Path(found.value.path()).read_bytes()
@@ -222,7 +170,7 @@ def test_styles_are_blended_drawn_and_made_of_pictures(visit, place):
     page.wait_for_selector(".owned", state="detached")
 
 
-@pytest.mark.parametrize("place", SLOWLY_SERVED)
+@pytest.mark.parametrize("place", SLOWLY_BROWSED)
 def test_one_picture_in_every_style(visit, place):
     page = visit(place)
     drop(page, drawn())
@@ -236,7 +184,7 @@ def test_one_picture_in_every_style(visit, place):
     assert page.get_attribute("[data-name=monet]", "aria-pressed") == "true"
 
 
-@pytest.mark.parametrize("place", SLOWLY_SERVED)
+@pytest.mark.parametrize("place", SLOWLY_BROWSED)
 def test_what_was_invented_is_laid_over(visit, place):
     page = visit(place)
     drop(page, drawn())
@@ -244,24 +192,29 @@ def test_what_was_invented_is_laid_over(visit, place):
     page.click("#invented")
     page.wait_for_selector("#legend:visible")
     assert page.locator("#overlay").evaluate("async (image) => (await image.decode(), image.naturalWidth)") == 60
-    assert "%" in page.inner_text("#legend-words")
+    assert re.match(r"\d+ % of the picture", page.inner_text("#legend-words"))
+    assert re.match(r"\d+\+ of 255", page.inner_text("#legend-most"))
     page.click("#invented")
     page.wait_for_selector("#legend", state="hidden")
 
 
 def test_here_and_there_paint_the_same(visit):
     page = visit("server")
-    drop(page, drawn(83, 51))
+    drop(page, drawn(84, 51))
     page.click("[data-name=monet]")
     page.check("#colours")
     page.select_option("#scale", "long")
-    page.fill("#long", "211")
+    page.fill("#long", "212")
+    page.click("#more summary")
+    page.check("#wrap")
+    page.select_option("#stereo", "side")
+    assert "--wrap --stereo side" in page.text_content("#command")
     there, _ = downloaded(page)
     page.check("#local")
     page.wait_for_function("() => document.querySelector('#local-switch').title !== ''")
     here, _ = downloaded(page)
     one, other = picture.read(there), picture.read(here)
-    assert (one.width, one.height) == (211, 130)
+    assert (one.width, one.height) == (212, 129)
     assert np.abs(one.pixels.astype(int) - other.pixels).max() <= 2
     page.reload()
     page.wait_for_selector("html[data-ready]")
@@ -269,7 +222,7 @@ def test_here_and_there_paint_the_same(visit):
 
 
 def test_by_keyboard_alone(visit):
-    page = visit("browser")
+    page = visit("server")
     drop(page, drawn())
     previewed(page)
     page.focus("#compare")
@@ -289,10 +242,16 @@ def test_by_keyboard_alone(visit):
     assert page.evaluate(zoom) == 1
     page.focus("#find")
     page.keyboard.type("klim")
+    page.keyboard.press("Tab")  # the button beside it, then what was found
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.dataset.name") == "klimt"
     page.keyboard.press("Space")
     assert page.get_attribute("[data-name=klimt]", "aria-pressed") == "true"
+    page.fill("#find", "")
+    page.focus("[data-name=klimt]")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.dataset.name") == "monet"
+    page.keyboard.press("Home")
     assert page.evaluate("document.activeElement.dataset.name") == "klimt"  # where it was
     page.focus("#paint")
     page.keyboard.press("Enter")
@@ -301,7 +260,7 @@ def test_by_keyboard_alone(visit):
     assert "240 by 176" in page.locator("#status").text_content()
 
 
-@pytest.mark.parametrize("place", SLOWLY_SERVED)
+@pytest.mark.parametrize("place", SLOWLY_BROWSED)
 def test_by_thumb(visit, place):
     page = visit(place, **PHONE)
     drop(page, drawn())
@@ -332,27 +291,103 @@ def test_a_pasted_and_a_taken_picture(visit):
     )
     previewed(page)
     assert page.get_attribute("#before", "alt") == "pasted.png, as it was"
-    page.reload()
-    page.wait_for_selector("html[data-ready]")
-    page.click("#shoot")
+    page.click("#again")
     page.wait_for_function("() => document.querySelector('#camera-view').videoWidth > 0")
     page.click("#camera-shoot")
+    page.wait_for_function("() => document.querySelector('#before').alt === 'camera.png, as it was'")
     previewed(page)
-    assert page.get_attribute("#before", "alt") == "camera.png, as it was"
 
 
-@pytest.mark.parametrize("place", SLOWLY_SERVED)
-def test_what_is_no_picture_is_told(visit, place):
+@pytest.mark.parametrize("place", SLOWLY_BROWSED)
+def test_what_cannot_be_painted_is_told(visit, place):
     page = visit(place)
-    drop(page, b"not a picture at all", "words.png")
-    page.wait_for_selector("#alert:visible")
-    assert "PNG" in page.inner_text("#alert")
-    page.click("#alert-close")
+    for data, words in ((b"not a picture at all", "words.png: the browser cannot show it"), (b"", "has no bytes")):
+        drop(page, data, name="words.png")
+        page.wait_for_function("(it) => document.querySelector('#alert-words').textContent.includes(it)", arg=words)
+        assert page.is_visible("#alert")
+        page.click("#alert-close")
     drop(page, drawn())
+    previewed(page)
     page.select_option("#scale", "long")
     page.fill("#long", "29000")
     assert "16 times" in page.inner_text("#sizes")
     assert page.is_disabled("#paint")
+    page.select_option("#scale", "4")
+    assert page.is_enabled("#paint")
+    drop(page, drawn(61, 43))
+    page.click("#more summary")
+    page.select_option("#scale", "1")
+    page.select_option("#stereo", "side")
+    assert "61 × 43 cannot be halved" in page.inner_text("#sizes")
+    assert page.is_disabled("#paint")
+    if place == "browser":
+        drop(page, moving(), name="moving.gif", kind="image/gif")
+        page.wait_for_function("() => document.querySelector('#alert-words').textContent.startsWith('moving.gif')")
+
+
+def moving():
+    """An animated GIF of two frames."""
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "green")]
+    out = io.BytesIO()
+    frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], duration=90)
+    return out.getvalue()
+
+
+def test_examples_several_files_and_what_moves(visit):
+    page = visit("server")
+    page.click(".example >> nth=0")  # one click takes it
+    page.wait_for_selector("#view[data-preview]")
+    assert page.is_hidden("#empty")
+    assert page.inner_text("#sizes").startswith("240 × 240 becomes 960 × 960")
+    drop(page, drawn(), drawn(), drawn())
+    page.wait_for_selector("#alert.mild:visible")
+    assert "first of 3" in page.inner_text("#alert")
+    drop(page, moving(), name="moving.gif", kind="image/gif")
+    page.wait_for_function(
+        "() => document.querySelector('#command').textContent.startsWith('upbrush video moving.gif')"
+    )
+    assert page.input_value("#format") == "gif"
+    assert page.is_hidden("#invented")
+    drop(page, drawn())
+    page.wait_for_function("() => document.querySelector('#command').textContent.startsWith('upbrush paint')")
+    assert page.input_value("#format") == "png"
+
+
+def test_a_reload_loses_nothing(visit):
+    page = visit("server")
+    drop(page, drawn())
+    page.click("[data-name=klimt]")
+    page.check("#several")
+    page.click("[data-name=monet]")
+    slide(page, "#strength", 35)
+    page.select_option("#format", "webp")
+    previewed(page)
+    asked = page.text_content("#command")
+    assert "--strength 0.35" in asked
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    previewed(page)
+    assert page.text_content("#command") == asked
+    assert page.locator(".part").count() == 2
+    other = page.context.new_page()  # another tab begins anew, and takes nothing from this one
+    other.goto(page.url)
+    other.wait_for_selector("html[data-ready]")
+    assert other.is_visible("#empty")
+    page.close()
+    other.reload()
+    other.wait_for_selector("html[data-ready]")
+    assert (
+        other.evaluate(
+            """() => new Promise((resolve) => {
+          const opening = indexedDB.open("upbrush-tabs");
+          opening.onsuccess = () => {
+            const pictures = opening.result.transaction("pictures").objectStore("pictures").getAllKeys();
+            pictures.onsuccess = () => resolve(pictures.result);
+          };
+        })"""
+        )
+        == []
+    )  # pictures of closed tabs do not stay
 
 
 @pytest.mark.slow
@@ -394,35 +429,17 @@ def test_axe_finds_no_fault(visit, how, scheme):
     page.check("#several")
     for name in ("monet", "klimt"):
         page.click(f"[data-name={name}]")
-    page.click("summary")
+    page.click("#command-box summary")
     page.click("#invented")
     page.wait_for_selector("#legend:visible")
+    page.click("#more summary")
+    drop(page, b"no picture", name="words.png")
+    page.wait_for_selector("#alert:visible")
     assert faults() == []
+    page.click("#alert-close")
     page.click("#grid-open")
     page.wait_for_function("() => document.querySelectorAll('#grid-cells img').length === 3")
     assert faults() == []
-    page.click("#grid-close")
-    drop(page, b"no picture", "words.png")
-    page.wait_for_selector("#alert:visible")
-    assert faults() == []
-
-
-def test_both_languages_say_the_same_things():
-    import json
-    import re
-
-    english, chinese = (
-        json.loads((static.STUDIO / "words" / f"{tag}.json").read_text(encoding="utf-8")) for tag in ("en", "zh")
-    )
-    assert list(english) == list(chinese)
-    for key, words in english.items():
-        assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", chinese[key])), key
-    page = (static.STUDIO / "index.html").read_text(encoding="utf-8")
-    scripts = "".join(path.read_text(encoding="utf-8") for path in sorted((static.STUDIO / "page").glob("*.js")))
-    used = set(re.findall(r'data-(?:word|title|hint|label)="(\w+)"', page)) | set(re.findall(r'say\("(\w+)"', scripts))
-    assert used <= set(english)
-    told = re.findall(r'data-word="(\w+)">\s*([^<]*?)\s*<', page)
-    assert [(key, words) for key, words in told if words != english[key]] == []  # before a script has run
 
 
 @pytest.mark.slow
@@ -438,6 +455,39 @@ def test_a_large_picture_is_a_job(visit, tiny):
     assert "DELETE jobs" in asked  # nothing stays with the server
     expected = Painter(open_engine(model_dir=tiny)).paint(picture.read(data))
     assert np.abs(picture.read(file).pixels.astype(int) - expected.pixels).max() <= 1
+
+
+@pytest.mark.slow
+def test_a_clip_is_painted_and_played(visit, tmp_path):
+    clips = pytest.importorskip("clips", reason="the video extra is not installed")
+    clip = clips.write_clip(tmp_path / "clip.mp4", clips.shots(6, height=64, width=96))
+    page = visit("server")
+    page.set_default_timeout(120_000)  # processes begin for it
+    drop(page, clip.read_bytes(), name="clip.mp4", kind="video/mp4")
+    page.click("[data-name=monet]")
+    previewed(page)
+    file, name = downloaded(page)
+    assert name == "clip-monet.mp4"
+    (tmp_path / name).write_bytes(file)
+    assert [frame.shape for frame in clips.pictures_of(tmp_path / name)] == 6 * [(256, 384, 3)]
+    page.click("#play")
+    page.wait_for_function("() => document.querySelector('#screen video')?.videoWidth > 0")
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_over_a_reload(visit, tiny):
+    page = visit("server")
+    data = drawn(700, 600)
+    drop(page, data)
+    previewed(page)
+    page.click("#paint")
+    page.wait_for_function("() => sessionStorage.getItem('upbrush-job')")
+    page.reload()
+    page.wait_for_selector("#download:visible")
+    with page.expect_download() as found:
+        page.click("#download")
+    expected = Painter(open_engine(model_dir=tiny)).paint(picture.read(data))
+    assert np.abs(picture.read(Path(found.value.path())).pixels.astype(int) - expected.pixels).max() <= 1
 
 
 @pytest.mark.slow

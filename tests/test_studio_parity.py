@@ -200,6 +200,21 @@ def test_pixels_are_the_servers(page, tiny, kind, knobs):
     assert answer["told"][-1][0] == answer["told"][-1][1] > 0
 
 
+@pytest.mark.parametrize("knobs", [{"wrap": True, "scale": 3.3}, {"wrap": True, "stereo": "over"}], ids=str)
+def test_panoramas_and_two_eyes_are_the_servers(page, tiny, knobs):
+    pixels, alpha = noise(36, 72), noise(36, 72, 1, seed=4)[..., 0]
+    alpha[3:9, 60:] = 0
+    for source in (picture.Picture(pixels, alpha), picture.Picture(pixels[:, :44])):
+        for way in (knobs, knobs | {"stereo": "side", "style": "monet", "scale": 9, "strength": 0.5}):
+            found, _ = painted(page, stored(source), **way)
+            expected = Painter(open_engine(model_dir=tiny)).paint(source, way.get("style"), **_without_style(way))
+            same(found, expected, 1)
+
+
+def _without_style(way):
+    return {key: value for key, value in way.items() if key != "style"}
+
+
 def same(file, expected, levels):
     found = picture.read(file)
     assert found.grey == expected.grey

@@ -7,7 +7,7 @@ import pytest
 from tiny_model import write_library
 from typer.testing import CliRunner
 
-from upbrush import cli
+from upbrush import cli, styles
 from upbrush.errors import ConfigError
 from upbrush.web import static
 
@@ -77,3 +77,20 @@ def test_what_others_made_is_told_and_unchanged():
     assert {name: digest for name, digest in found.items() if name != "NOTICE.md"} == {
         name: digest for digest, name in told.items()
     }
+
+
+def test_both_languages_say_the_same_things():
+    english, chinese = (
+        json.loads((static.STUDIO / "words" / f"{tag}.json").read_text(encoding="utf-8")) for tag in ("en", "zh")
+    )
+    assert list(english) == list(chinese)
+    artists = json.loads((static.STUDIO / "words" / "artists-zh.json").read_text(encoding="utf-8"))
+    assert set(artists) == set(styles.library())
+    for key, words in english.items():
+        assert set(re.findall(r"\{\w+\}", words)) == set(re.findall(r"\{\w+\}", chinese[key])), key
+    page = (static.STUDIO / "index.html").read_text(encoding="utf-8")
+    scripts = "".join(path.read_text(encoding="utf-8") for path in sorted((static.STUDIO / "page").glob("*.js")))
+    used = set(re.findall(r'data-(?:word|title|hint|label)="(\w+)"', page)) | set(re.findall(r'say\("(\w+)"', scripts))
+    assert used <= set(english)
+    told = re.findall(r'data-word="(\w+)">\s*([^<]*?)\s*<', page)
+    assert [(key, words) for key, words in told if words != english[key]] == []  # before a script has run

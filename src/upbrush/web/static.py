@@ -1,19 +1,25 @@
 """The studio as a folder that any static host can serve, and what the page must know of a model to run it itself."""
 
 import base64
+import io
 import json
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
-from upbrush import __version__, styles
+from upbrush import __version__, photographs, styles
 from upbrush.engine import FILES, MODEL_DIR, open_engine
 from upbrush.errors import ConfigError, StyleError
 
 STUDIO = Path(__file__).parent / "studio"
+EXAMPLES = ("cat", "coffee", "astronaut")
+EXAMPLE_PX = 240
+LIST = "examples.json"
 HAS_SERVER = '<meta name="upbrush-server" content="yes">'
 # A static host sends no such header, so the page says itself what it may do: nothing beyond its own folder.
 POLICY = (
@@ -41,6 +47,13 @@ def facts(model_dir: Path | None = None) -> bytes:
         "random": _spread((model_dir or MODEL_DIR) / "random.npz", engine.identity),
     }
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def examples() -> dict[str, bytes]:
+    """Pictures for who has none at hand, as names and PNGs; photographs where scikit-image is, else a drawing."""
+    names = EXAMPLES if photographs.are_here() else ("drawing",)
+    return {f"{name}.png": _example(name) for name in names}
 
 
 def write(folder: Path, model_dir: Path | None = None, overwrite: bool = False) -> None:
@@ -79,7 +92,18 @@ def _fill(folder: Path, told: bytes, model_dir: Path) -> None:
     (folder / "model" / "model.json").write_bytes(told)
     for name in FILES:
         shutil.copyfile(model_dir / f"{name}.onnx", folder / "model" / f"{name}.onnx")
+    (folder / "examples").mkdir()
+    (folder / "examples" / LIST).write_text(json.dumps(list(examples())))
+    for name, stored in examples().items():
+        (folder / "examples" / name).write_bytes(stored)
     (folder / ".nojekyll").touch()  # GitHub Pages would leave files out that its blog engine does not know
+
+
+def _example(name: str) -> bytes:
+    file = io.BytesIO()
+    pixels = photographs.drawing(EXAMPLE_PX) if name == "drawing" else photographs.photograph(name, EXAMPLE_PX)
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def _entry(name: str, style: styles.Style) -> dict[str, Any]:

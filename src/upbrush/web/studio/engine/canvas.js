@@ -13,8 +13,9 @@ export class Canvas {
    * @param {[number, number]} target height, width, no larger
    * @param {number} channels 1 or 3
    * @param {Uint8Array|Uint16Array} like an array of the kind that comes out
+   * @param {boolean} [wrap] the right edge meets the left one, in resampling too
    */
-  constructor(high, target, channels, like) {
+  constructor(high, target, channels, like, wrap = false) {
     [this.high, this.target, this.channels] = [high, target, channels];
     this.done = likeOf(like, target[0] * target[1] * channels);
     this.stop = stopOf(this.done);
@@ -23,6 +24,7 @@ export class Canvas {
     this.bandRows = 0;
     this.band = new Uint16Array(0);
     this.rowsDone = 0;
+    this.roundPx = wrap ? Math.ceil((LANCZOS_PX * high[1]) / target[1]) + 1 : 0;
   }
 
   /**
@@ -76,8 +78,9 @@ export class Canvas {
   resampleStripe(top, bottom) {
     const { channels } = this;
     for (let channel = 0; channel < channels; channel++) {
-      const plane = planeOf(this.band, channel, channels);
-      const rows = resampled(plane, this.high[1], this.bandTop, this.high[0], this.target, top, bottom);
+      const plane = rounded(planeOf(this.band, channel, channels), this.high[1], this.roundPx);
+      const width = this.high[1] + 2 * this.roundPx;
+      const rows = resampled(plane, width, this.bandTop, this.high[0], this.target, top, bottom, this.roundPx);
       for (let at = 0, to = top * this.target[1] * channels + channel; at < rows.length; at++, to += channels) {
         this.done[to] = fromUnit(rows[at] / WAITING, this.stop);
       }
@@ -89,6 +92,17 @@ function planeOf(samples, channel, channels) {
   const plane = new Float32Array(samples.length / channels);
   for (let at = 0, from = channel; at < plane.length; at++, from += channels) plane[at] = samples[from];
   return plane;
+}
+
+/** A plane with so many columns more to either side, from beyond the other one. */
+function rounded(plane, width, besidePx) {
+  if (!besidePx) return plane;
+  const [across, rows] = [width + 2 * besidePx, plane.length / width];
+  const out = new Float32Array(across * rows);
+  for (let y = 0, to = 0; y < rows; y++) {
+    for (let x = -besidePx; x < width + besidePx; x++) out[to++] = plane[y * width + (((x % width) + width) % width)];
+  }
+  return out;
 }
 
 /**
@@ -110,13 +124,13 @@ export function resized(plane, width, height, targetWidth, targetHeight) {
   return out;
 }
 
-/** Rows top…bottom of a plane brought to `target` size, as if it were done whole. */
-function resampled(plane, width, planeTop, sourceHeight, target, top, bottom) {
+/** Rows top…bottom of a plane brought to `target` size, as if it were done whole; columns beside it are not kept. */
+function resampled(plane, width, planeTop, sourceHeight, target, top, bottom, besidePx = 0) {
   const factor = sourceHeight / target[0];
   const reach = LANCZOS_PX * Math.max(factor, 1) + 1;
   const first = Math.max(0, Math.floor((top + 0.5) * factor - reach));
   const last = Math.min(sourceHeight, Math.ceil((bottom - 0.5) * factor + reach));
   const stripe = plane.subarray((first - planeTop) * width, (last - planeTop) * width);
-  const box = [0, top * factor - first, width, Math.min(bottom * factor, sourceHeight) - first];
+  const box = [besidePx, top * factor - first, width - besidePx, Math.min(bottom * factor, sourceHeight) - first];
   return resizedFloats(stripe, width, last - first, target[1], bottom - top, box);
 }

@@ -16,10 +16,13 @@
  * @property {boolean} keepColours repaint strokes only
  * @property {number|null} scale how many times larger
  * @property {string|null} size instead of a scale
+ * @property {boolean} [wrap] the picture goes all the way round
+ * @property {"side"|"over"|null} [stereo] two eyes
  */
 import { enlarged, spread } from "./alpha.js";
 import { Canvas } from "./canvas.js";
 import { UpbrushError, configError, stopped } from "./errors.js";
+import { cutRound, enlargedRound, eyes, eyeTarget, joinedEyes, surrounded } from "./panorama.js";
 import { isNeutral, stopOf } from "./pixels.js";
 import { targetSize } from "./sizes.js";
 import { cut, moved, times } from "./tiles.js";
@@ -41,32 +44,47 @@ export async function paint(engine, source, knobs, watch = {}) {
   for (const name of ["strength", "fidelity"]) {
     if (!(knobs[name] >= 0 && knobs[name] <= 1)) throw configError(`${name} ${knobs[name]} is not in 0…1`);
   }
-  const [across, down] = targetSize(source.width, source.height, knobs.scale, knobs.size, engine.scale);
+  const { stereo = null, wrap = false } = knobs;
+  const whole = targetSize(source.width, source.height, knobs.scale, knobs.size, engine.scale);
+  const [across, down] = eyeTarget(whole, stereo);
   const code = knobs.strength > 0 ? knobs.code : null;
-  const { width, height, alpha } = source;
-  let low = { width, height, pixels: alpha ? spread(source.pixels, alpha, width, height) : source.pixels };
-  const grey = (code === null || knobs.keepColours) && (source.grey || isNeutral(low.pixels));
-  const passes = plan(engine, low, [down, across], watch.tilePx ?? TILE_PX);
-  const total = passes.reduce((sum, one) => sum + one.tiles.length, 0);
+  const parts = eyes(source, stereo).map((eye) => partOf(eye, code === null || knobs.keepColours));
+  const passes = plan(engine, parts[0].low, [down, across], watch.tilePx ?? TILE_PX, wrap);
+  const total = parts.length * passes.reduce((sum, one) => sum + one.tiles.length, 0);
   let done = 0;
   watch.progress?.(0, total);
   for (const [number, one] of passes.entries()) {
-    // Only the first pass paints in the style; what follows enlarges its strokes as they are.
-    const look = await lookOf(engine, low, number === 0 ? code : null, knobs);
+    // Only the first pass paints in the style; what follows enlarges its strokes as they are. Eyes have one look.
+    const lows = parts.map(({ low }) => low);
+    const look = await lookOf(engine, lows, number === 0 ? code : null, knobs);
     // Between two passes 16 bits are kept: rounding to 8 would be seen as grain in the next.
     const like = number === passes.length - 1 ? source.pixels : new Uint16Array(0);
-    low = await run(engine, low, one, { ...look, grey }, like, () => {
-      watch.progress?.(++done, total);
-      if (watch.signal?.aborted) throw stopped();
-    });
+    for (const part of parts) {
+      part.low = await run(engine, part.low, one, { ...look, grey: part.grey }, like, () => {
+        watch.progress?.(++done, total);
+        if (watch.signal?.aborted) throw stopped();
+      });
+    }
   }
+  const larger = wrap ? enlargedRound : enlarged;
+  const painted = parts.map(({ low, eye: { alpha, width, height } }) => ({
+    ...low,
+    alpha: alpha && larger(alpha, width, height, across, down),
+  }));
+  const { grey } = parts[0];
   return {
     ...source,
-    ...low,
-    alpha: alpha && enlarged(alpha, width, height, across, down),
+    ...joinedEyes(painted, stereo),
     grey: source.grey && grey,
     icc: source.grey && !grey && spaceOf(source.icc) === "GRAY" ? null : source.icc,
   };
+}
+
+/** What is painted of a picture, or of one eye of it: under what is transparent, the colours around it. */
+function partOf(eye, keepsColours) {
+  const { width, height, alpha } = eye;
+  const low = { width, height, pixels: alpha ? spread(eye.pixels, alpha, width, height) : eye.pixels };
+  return { eye, low, grey: keepsColours && (eye.grey || isNeutral(low.pixels)) };
 }
 
 /** The colour space that a profile is for, such as "RGB" or "GRAY"; null for what is no profile. */
@@ -76,20 +94,21 @@ export function spaceOf(icc) {
 }
 
 /** The enlargements that reach the target, the last one brought down to it. */
-function plan(engine, { width, height }, target, tilePx) {
+function plan(engine, { width, height }, target, tilePx, wrap) {
   const passes = [];
   while (!passes.length || height < target[0] || width < target[1]) {
-    const tiles = cut(height, width, Math.max(tilePx, 2 * engine.overlapPx + 1), engine.overlapPx);
+    const tiles = (wrap ? cutRound : cut)(height, width, Math.max(tilePx, 2 * engine.overlapPx + 1), engine.overlapPx);
     [height, width] = [height * engine.scale, width * engine.scale];
-    passes.push({ high: [height, width], target: [height, width], tiles });
+    passes.push({ high: [height, width], target: [height, width], tiles, wrap });
   }
   passes.at(-1).target = target;
   return passes;
 }
 
 /** Sum the whole picture up, once, so that all its tiles have one look. */
-async function lookOf(engine, low, code, { strength, fidelity, keepColours }) {
-  const summary = thumbnail(low.pixels, low.width, low.height);
+async function lookOf(engine, lows, code, { strength, fidelity, keepColours }) {
+  const summaries = lows.map((low) => thumbnail(low.pixels, low.width, low.height));
+  const summary = summaries[0].map((_, at) => summaries.reduce((sum, one) => sum + one[at], 0) / summaries.length);
   const restored = code === null || keepColours ? await engine.modulate(summary, null, 0, fidelity) : null;
   if (code === null) return { mods: restored, restored: null };
   return { mods: await engine.modulate(summary, code, strength, fidelity), restored };
@@ -98,12 +117,14 @@ async function lookOf(engine, low, code, { strength, fidelity, keepColours }) {
 /** Render a pass. */
 async function run(engine, low, one, look, like, told) {
   const { scale } = engine;
-  const canvas = new Canvas(one.high, one.target, look.grey ? 1 : 3, like);
+  const canvas = new Canvas(one.high, one.target, look.grey ? 1 : 3, like, one.wrap);
+  const reach = one.wrap ? engine.overlapPx : 0;
+  const seen = one.wrap ? surrounded(low, reach) : low;
   for (const tile of one.tiles) {
     const { outer, inner } = tile;
     const [height, width] = [outer.bottom - outer.top, outer.right - outer.left];
-    const high = await rendered(engine, planesOf(low, outer), height, width, look);
-    const from = times(moved(inner, -outer.top, -outer.left), scale);
+    const high = await rendered(engine, planesOf(seen, outer), height, width, look);
+    const from = times(moved(inner, reach - outer.top, reach - outer.left), scale);
     canvas.put(times(inner, scale), high, width * scale, from.top, from.left);
     await new Promise((resolve) => setTimeout(resolve)); // lets messages in, so that a stop is heard
     told();

@@ -26,6 +26,12 @@ export function chunksOf(bytes) {
   return chunks;
 }
 
+/** The plain words that a PNG says beside its picture, by their keys. @param {Uint8Array} bytes */
+export function wordsOf(bytes) {
+  const told = chunksOf(bytes).filter(({ type }) => type === "tEXt");
+  return Object.fromEntries(told.map(({ data }) => textAt(data, 0, data.length).split("\0", 2)));
+}
+
 /**
  * The pixels of a PNG.
  *

@@ -24,7 +24,7 @@ export function resultName({ name, style, format }) {
  * @returns {string}
  */
 export function commandOf(order, own) {
-  const words = ["upbrush", "paint", quoted(order.name)];
+  const words = ["upbrush", order.clip ? "video" : "paint", quoted(order.name)];
   if (order.style !== null) {
     const named = order.style.split(",").map((part) => {
       const name = part.replace(/(?<!^random):[\d.]+$/, "");
@@ -37,6 +37,8 @@ export function commandOf(order, own) {
   if (order.fidelity !== 0.5) words.push("--fidelity", order.fidelity);
   if (order.size !== null) words.push("--size", order.size);
   else if (order.scale !== 4) words.push("--scale", order.scale);
+  if (order.wrap) words.push("--wrap");
+  if (order.stereo) words.push("--stereo", order.stereo);
   words.push("-o", quoted(resultName(order)));
   return words.join(" ");
 }

@@ -1,5 +1,6 @@
 /** One picture in every style, on one page; a click takes the style. */
 import { tileOf, titleOf } from "./shelf.js";
+import { announce } from "./telling.js";
 import { say } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -48,5 +49,11 @@ export async function showGrid(styles, chosen, aspect, paint, choose) {
       tell();
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  try {
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    announce($("grid-count").textContent);
+  } catch (error) {
+    dialog.close(); // what is told of it is told on the page
+    throw error;
+  }
 }

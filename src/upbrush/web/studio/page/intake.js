@@ -4,21 +4,22 @@ import { say } from "./words.js";
 const $ = (id) => document.getElementById(id);
 
 /**
- * @param {(file: File) => void} take
+ * @param {(file: File, count?: number) => void} take
  * @param {(files: File[]) => void} takeStyles
- * @param {(words: string) => void} complain
+ * @param {(error: Error) => void} complain
  */
 export function intake(take, takeStyles, complain) {
   dropping(take);
   document.addEventListener("paste", (event) => {
-    const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
-    if (file) take(file);
+    const files = [...(event.clipboardData?.files ?? [])].filter(({ type }) => type.startsWith("image/"));
+    if (files.length) take(files[0], files.length);
   });
-  choosing($("choose"), $("file"), ([file]) => take(file));
-  choosing($("another"), $("file"), ([file]) => take(file));
+  for (const id of ["choose", "another"]) choosing($(id), $("file"), ([file]) => take(file));
   choosing($("own"), $("own-files"), takeStyles);
-  $("shoot").hidden = !navigator.mediaDevices?.getUserMedia;
-  $("shoot").onclick = () => shoot(take, complain);
+  for (const id of ["shoot", "again"]) {
+    $(id).hidden = !navigator.mediaDevices?.getUserMedia;
+    $(id).onclick = () => shoot(take, complain);
+  }
 }
 
 function dropping(take) {
@@ -35,8 +36,8 @@ function dropping(take) {
     if (!holds(event)) return;
     event.preventDefault();
     veil(-depth);
-    const [file] = event.dataTransfer.files;
-    if (file) take(file);
+    const files = event.dataTransfer.files;
+    if (files.length) take(files[0], files.length);
   });
 }
 
@@ -57,12 +58,13 @@ async function shoot(take, complain) {
       video: { facingMode: "environment", width: { ideal: 1920 } },
     });
   } catch (error) {
-    return complain(say("no_camera", { reason: error.message }));
+    return complain(new Error(say("no_camera", { reason: error.message })));
   }
   video.srcObject = stream;
   dialog.onclose = () => stream.getTracks().forEach((track) => track.stop());
   $("camera-close").onclick = () => dialog.close();
   $("camera-shoot").onclick = () => {
+    if (!video.videoWidth) return; // nothing has come from the camera yet
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
     canvas.getContext("2d").drawImage(video, 0, 0);
@@ -70,5 +72,5 @@ async function shoot(take, complain) {
     dialog.close();
   };
   dialog.showModal();
-  await video.play();
+  await video.play().catch(() => null); // closed before it began
 }

@@ -4,11 +4,12 @@ import { UpbrushError } from "../engine/errors.js";
 const KEPT = "upbrush-styles";
 const PREVIEW_PX = 128;
 const QUALITY = 95;
+const LIMITS = { pixels: 40_000_000, result_pixels: 160_000_000 }; // what a page's memory holds
 
 export class Local {
   constructor(worker, about) {
     this.worker = worker;
-    this.about = about;
+    this.about = { limits: LIMITS, ...about };
     this.place = "browser";
   }
 

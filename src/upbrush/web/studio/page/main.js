@@ -1,32 +1,38 @@
 /** The studio: what a person does, told to the painter; what the painter makes, shown. */
 import { targetSize } from "../engine/sizes.js";
+import { filmed, offerFormats, play, still } from "./clips.js";
 import { commandOf, resultName } from "./command.js";
 import { Easel } from "./easel.js";
+import { showExamples, tellExamples } from "./examples.js";
 import { showGrid } from "./grid.js";
 import { intake } from "./intake.js";
+import { keepJob, keepPicture, keepSettings, recall } from "./keeping.js";
+import { knobs, positions, secondsOf, setPositions, sizeWords, tellKnobs } from "./knobs.js";
 import { Local } from "./local.js";
 import { Server } from "./server.js";
 import { Shelf } from "./shelf.js";
-import { announce, complain } from "./telling.js";
+import { announce, answered, complain, remark, settle } from "./telling.js";
 import { Viewer } from "./viewer.js";
 import { firstLanguage, keepLanguage, say, speak } from "./words.js";
 import { busy, stop, work } from "./working.js";
 
 const $ = (id) => document.getElementById(id);
 const GRID_PX = 96;
+const INVENTING = 6; // paintings that the map of what was invented takes
+const MEGA = 2 ** 20;
 const HAS_SERVER = document.querySelector('meta[name="upbrush-server"]').content === "yes";
 const KEPT_THEME = "upbrush-theme";
 const KEPT_PLACE = "upbrush-place";
 
 const viewer = new Viewer();
 const easel = new Easel(
-  (copy, signal) => painter.paint({ ...order(), ...copy, ...SMALL }, { signal }),
+  (copy, signal) => painter.paint({ ...order(), ...SMALL, ...copy }, { signal }),
   shown,
   complain,
 );
 const shelf = new Shelf(changed, removeStyle);
 const painters = {}; // those that were opened, by their place
-const SMALL = { name: "preview.png", scale: 4, size: null, format: "png" };
+const SMALL = { name: "preview.png", scale: 4, size: null, clip: false };
 const urls = {}; // what is shown now: before, after, overlay
 
 let painter = null;
@@ -34,18 +40,13 @@ let result = null;
 
 /** What is asked for now. @returns {import("./server.js").Order} */
 function order() {
-  const long = $("scale").value === "long";
   return {
     file: easel.file,
     name: easel.file?.name || "picture.png",
     pixels: easel.width * easel.height,
     style: shelf.words,
-    strength: Number($("strength").value) / 100,
-    fidelity: Number($("fidelity").value) / 100,
-    keepColours: $("colours").checked,
-    scale: long ? null : Number($("scale").value),
-    size: long ? `long:${Math.round(Number($("long").value)) || 0}` : null,
-    format: $("format").value,
+    clip: easel.clip,
+    ...knobs(),
   };
 }
 
@@ -63,47 +64,66 @@ function changed() {
 function outdated() {
   result = null;
   $("download").hidden = true;
+  $("play").hidden = true;
+  $("paint").hidden = false;
   hideInvented();
+  if (easel.file) keepSettings({ ...positions(), mix: shelf.mix });
 }
 
 /** Everything on the page that follows from the knobs. */
 function tell() {
   const now = order();
-  $("strength-now").textContent = `${$("strength").value} %`;
-  $("fidelity-now").textContent = `${$("fidelity").value} %`;
-  for (const id of ["strength", "colours"]) $(id).disabled = now.style === null;
-  $("long-field").hidden = now.size === null;
+  tellKnobs(now.style !== null);
   $("command").textContent = commandOf(now, shelf.own);
   $("style-file").hidden = ![...shelf.own].some((name) => shelf.mix.some((part) => part.name === name));
   for (const id of ["paint", "grid-open", "invented"]) $(id).disabled = !easel.file || !painter;
-  $("sizes").textContent = easel.file ? sizeWords(now) : "";
+  $("invented").hidden = now.clip;
+  $("file-name").textContent = $("file-name").title = now.name;
+  tellSize();
 }
 
-function sizeWords({ scale, size }) {
+function tellSize() {
+  $("sizes").textContent = "";
+  $("sizes").classList.remove("bad");
+  if (!easel.file || !painter) return;
   try {
-    const [across, down] = targetSize(easel.width, easel.height, scale, size);
-    return say("sizes", { width: easel.width, height: easel.height, across, down });
+    if (easel.clip && !painter.films) throw new Error(say("no_clips", { name: easel.file.name }));
+    const { width, height, frames } = easel;
+    const perPixel = result ? null : easel.perPixel; // what is done takes no time any more
+    $("sizes").textContent = sizeWords({ width, height, frames, perPixel }, order(), painter.about.limits);
   } catch (error) {
-    $("paint").disabled = true;
-    return error.message;
+    $("sizes").textContent = error.message;
+    $("sizes").classList.add("bad");
+    for (const id of ["paint", "invented"]) $(id).disabled = true;
   }
 }
 
-/** Take a picture up. @param {File} file */
-async function take(file) {
-  stop();
-  easel.rest();
+/** Take a picture up. @param {File} file @param {number} [count] of files that came together */
+async function take(file, count = 1) {
   try {
-    await easel.put(file);
+    await easel.put(file, painter?.films);
   } catch {
-    return complain(new Error(say("not_a_picture")));
+    const key = !file.size ? "empty_file" : file.type.startsWith("video/") ? "no_clips" : "not_a_picture";
+    return complain(new Error(say(key, { name: file.name })));
   }
-  $("alert").hidden = true;
+  stop(); // not before: a file that is none calls nothing off
+  easel.rest();
+  settle();
+  const fromStart = !$("empty").hidden;
+  $("stage").classList.remove("empty");
   $("empty").hidden = true;
-  $("another").hidden = false;
-  viewer.before(fresh("before", file), easel.width, easel.height, file.name);
+  $("strip").hidden = false;
+  offerFormats(easel.clip, file.name);
+  delete $("view").dataset.preview; // there is none of this picture
+  viewer.before(fresh("before", await easel.shown()), easel.width, easel.height, file.name);
   changed();
   announce($("sizes").textContent);
+  if (fromStart && document.documentElement.dataset.ready && !$("panel").contains(document.activeElement)) {
+    $("compare").focus(); // what had the focus is gone
+  }
+  if (count > 1) remark(say("first_of", { name: file.name, count }));
+  else if (!easel.clip && easel.frames > 1) remark(say("first_frame", { name: file.name }));
+  await keepPicture(file);
 }
 
 /** The address of a blob, in place of the last one for the same use. */
@@ -116,39 +136,67 @@ function fresh(use, blob) {
 
 /** A preview is there. */
 function shown(blob, fine, milliseconds) {
+  answered();
   if (result) return;
   const words = { name: order().name, style: shelf.title };
   viewer.after(fresh("after", blob), 4 * easel.width, say("shown_preview"), say("preview_alt", words));
   $("view").dataset.preview = fine ? "fine" : "small";
   $("view").dataset.milliseconds = Math.round(milliseconds);
+  tellSize();
   if (fine) announce(say("previewed"));
 }
 
-/** Paint at full size. */
-async function paintFull() {
+/** Paint at full size; or wait for what is being painted since before a reload. @param {string|null} [job] */
+async function paintFull(job = null) {
   const asked = order();
   easel.rest();
-  const done = await work("painting", (watch) => painter.paint(asked, watch));
-  if (!done) return changed();
-  const image = await createImageBitmap(done.blob);
+  const done = await work("painting", secondsOf(easel, asked), async (watch) =>
+    job ? { blob: await painter.follow(job, watch) } : painter.paint(asked, { ...watch, began: keepJob }),
+  );
+  keepJob(null);
+  if (!done) {
+    $("paint").focus();
+    return changed();
+  }
+  const film = done.blob.type.startsWith("video/");
+  const opening = film ? filmed(done.blob).then(({ bitmap }) => bitmap) : createImageBitmap(done.blob);
+  const image = await opening.catch(() => null); // too large for the browser to show, it can still be downloaded
+  const sizes = () => targetSize(easel.width, easel.height, asked.scale, asked.size);
+  const [width, height] = image ? [image.width, image.height] : sizes();
   result = { blob: done.blob, name: resultName(asked) };
-  const [width, height] = [image.width, image.height];
-  image.close();
-  const url = fresh("after", done.blob);
-  const alt = say("full_alt", { name: asked.name, width, height, style: shelf.title });
-  await viewer.after(url, width, say("shown_full", { width, height }), alt);
+  const url = fresh("result", done.blob);
+  if (image) {
+    const seen = film ? fresh("after", await still(image)) : url;
+    image.close();
+    const alt = say("full_alt", { name: asked.name, width, height, style: shelf.title });
+    await viewer.after(seen, width, say("shown_full", { width, height }), alt);
+  }
   Object.assign($("download"), { href: url, download: result.name });
+  tellDownload();
+  tellSize();
   $("download").hidden = false;
+  $("paint").hidden = true;
+  $("play").hidden = !asked.clip;
+  $("play").onclick = () => play(url, done.blob.type);
   $("view").dataset.preview = "none";
   announce(say("painted", { width, height }));
   $("download").focus();
+}
+
+function tellDownload() {
+  if (!result) return;
+  const { size, type } = result.blob;
+  const words = say("bytes", { size: (size / MEGA).toFixed(size < 10 * MEGA ? 1 : 0) });
+  $("download-size").textContent = `${type.replace(/.*\//, "").toUpperCase()} · ${words}`;
 }
 
 /** Show what was invented, or hide it. */
 async function invented() {
   if (urls.overlay) return hideInvented();
   easel.rest();
-  const found = await work("looking", (watch) => painter.invented(order(), watch));
+  const asked = order();
+  const found = await work("looking", INVENTING * secondsOf(easel, asked), (watch) => painter.invented(asked, watch));
+  $("invented").focus();
   if (!found) return;
   viewer.overlay(fresh("overlay", found.blob));
   $("invented").setAttribute("aria-pressed", "true");
@@ -170,7 +218,7 @@ async function grid() {
   const now = order();
   const style = now.strength > 0 ? {} : { strength: 1 };
   const paint = async (name, signal) =>
-    (await painter.paint({ ...now, ...copy, ...SMALL, ...style, style: name }, { signal })).blob;
+    (await painter.paint({ ...now, ...SMALL, ...copy, ...style, style: name }, { signal })).blob;
   easel.rest();
   const chosen = new Set(shelf.mix.map((part) => part.name));
   await showGrid(shelf.styles, chosen, easel.width / easel.height, paint, (name) => {
@@ -189,6 +237,7 @@ async function takeStyles(files) {
         .replace(/[,:]+/g, " ")
         .slice(0, 60) || "style";
     const made = await painter.addStyle(files, title);
+    settle();
     shelf.show(await painter.styles());
     shelf.choose(made.name);
     announce(say("own_kept", { name: made.title }));
@@ -256,20 +305,23 @@ async function copyCommand() {
 
 function wire() {
   intake(take, takeStyles, complain);
-  for (const id of ["strength", "fidelity", "colours"]) $(id).addEventListener("input", changed);
+  for (const id of ["strength", "fidelity", "colours", "wrap", "stereo"]) $(id).addEventListener("input", changed);
   for (const id of ["scale", "long", "format"]) {
     $(id).addEventListener("input", () => {
       tell();
       outdated();
     });
   }
-  $("paint").onclick = paintFull;
+  for (const id of ["more", "command-box"]) {
+    $(id).addEventListener("toggle", () => $(id).open && $(id).scrollIntoView({ block: "nearest" }));
+  }
+  $("paint").onclick = () => paintFull();
   $("stop").onclick = stop;
   $("invented").onclick = invented;
   $("grid-open").onclick = grid;
   $("copy").onclick = copyCommand;
   $("style-file").onclick = save;
-  $("alert-close").onclick = () => ($("alert").hidden = true);
+  $("alert-close").onclick = settle;
   $("local").onchange = () => moveTo($("local").checked ? "browser" : "server");
   $("theme").onchange = () => {
     localStorage.setItem(KEPT_THEME, $("theme").value);
@@ -287,8 +339,23 @@ async function retell(language) {
   $("zoombar").setAttribute("aria-label", say("zoom"));
   viewer.tellDivider();
   tellPlace();
+  tellExamples();
+  tellDownload();
   shelf.draw();
   tell();
+}
+
+/** What was on the page before it was loaded again. */
+async function takeUp(kept) {
+  if (!kept) return;
+  await take(kept.file);
+  if (kept.settings) {
+    setPositions(kept.settings);
+    shelf.take(kept.settings.mix);
+    changed();
+  }
+  if (kept.job && painter?.knows && (await painter.knows(kept.job))) paintFull(kept.job);
+  else keepJob(null);
 }
 
 async function start() {
@@ -297,8 +364,11 @@ async function start() {
   $("language").value = firstLanguage();
   $("local-switch").hidden = !HAS_SERVER;
   wire();
+  const kept = recall();
   await retell($("language").value);
+  showExamples(take);
   await moveTo(HAS_SERVER ? (localStorage.getItem(KEPT_PLACE) ?? "server") : "browser");
+  await takeUp(await kept);
   document.documentElement.dataset.ready = "yes";
 }
 

@@ -3,7 +3,7 @@
 const LANGUAGES = ["en", "zh"];
 const KEPT = "upbrush-language";
 
-let words = {};
+let [words, artists] = [{}, {}];
 
 /** The language to begin with: the one chosen before, else the browser's. @returns {string} */
 export function firstLanguage() {
@@ -11,10 +11,11 @@ export function firstLanguage() {
   return wanted.find((tag) => LANGUAGES.includes(tag)) ?? "en";
 }
 
+const read = async (name) => (await fetch(new URL(`../words/${name}.json`, import.meta.url))).json();
+
 /** Take a language up, and retell the page in it. @param {string} language */
 export async function speak(language) {
-  const answer = await fetch(new URL(`../words/${language}.json`, import.meta.url));
-  words = await answer.json();
+  [words, artists] = await Promise.all([read(language), language === "zh" ? read("artists-zh") : {}]);
   document.documentElement.lang = language === "zh" ? "zh-Hans" : language;
   retell();
 }
@@ -25,6 +26,30 @@ export const keepLanguage = (language) => localStorage.setItem(KEPT, language);
 /** A text with its values put in. @param {string} key @param {Record<string, string|number>} [values] */
 export function say(key, values = {}) {
   return (words[key] ?? key).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
+/**
+ * What a style of the library is called on the page: durer is Dürer, as its artist writes it, and 丢勒 in Chinese.
+ *
+ * @param {string} name @param {string} [artist] as "Albrecht Dürer (1471–1528)"
+ */
+export function artistOf(name, artist = "") {
+  if (artists[name]) return artists[name];
+  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const parts = artist.replace(/\s*\(.*/, "").split(" ");
+  const count = name.split("-").length;
+  for (let at = 0; at + count <= parts.length; at++) {
+    const found = parts.slice(at, at + count).join(" ");
+    if (plain(found) === name.replaceAll("-", " ")) return found[0].toUpperCase() + found.slice(1);
+  }
+  return name.replace(/(^|-)(\p{L})/gu, (_, gap, letter) => (gap && " ") + letter.toUpperCase());
+}
+
+/** So many seconds, as people say them: rounded, and in the unit that fits. @param {number} seconds */
+export function sayTime(seconds) {
+  const [unit, size] = seconds < 90 ? ["seconds", 1] : seconds < 5400 ? ["minutes", 60] : ["hours", 3600];
+  const count = seconds / size;
+  return say(unit, { count: Math.max(1, count < 20 ? Math.round(count) : 5 * Math.round(count / 5)) });
 }
 
 /** Put the texts into everything that names one: as content, as a name, as a hint. */
