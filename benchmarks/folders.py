@@ -1,16 +1,19 @@
 """How fast is `upbrush batch` on many small pictures, here and on two Ray nodes? Is anything lost when one dies?
 
-    python benchmarks/folders.py [--pictures 2000] [--side 96] [--only here,killed,ray]
-    python benchmarks/folders.py --plan docs/folders.md [--price 0.04]
+    python benchmarks/folders.py [--pictures 2000] [--side 72] [--anew]
+    python benchmarks/plan.py docs/folders.md           # what that means for a million pictures
 
 Pictures are drawn by code. What is compared is what a user can call: the command line, and beside it the bare engine in
-one process, which is the ceiling. `--plan` measures nothing: it reckons a million pictures and a film from the results.
+one process, which is the ceiling. Each part is kept when it is measured: stopped, the same command goes on.
+
+A Ray node stands for a machine of one core: all its processes are held to that core, and the first one's core also has
+the head of the cluster and the command that asks. So the second node's speed-up is what a second machine would bring;
+both together cannot be faster than this machine without Ray. Held to cores by Linux alone.
 """
 
 import argparse
 import hashlib
 import json
-import math
 import os
 import shutil
 import signal
@@ -18,7 +21,6 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -31,6 +33,7 @@ import record
 from PIL import Image
 
 from upbrush import Painter, open_engine, picture
+from upbrush.folders import split
 from upbrush.folders.easel import Materials
 from upbrush.folders.run import Wanted, planned
 from upbrush.folders.task import Asked
@@ -40,9 +43,7 @@ PROGRAM = Path(sys.executable).with_name("upbrush")
 KILLS = 4  # workers killed in one run
 CEILING_SECONDS = 10.0
 ROWS = 20_000  # of the manifest by which planning is timed
-CORES_EACH, HOURS = 16, 10  # of the plan: a machine's cores, and how long it may take
-FPS = 24
-MARKS = ("<!-- made by benchmarks/folders.py -->", "<!-- end of what benchmarks/folders.py made -->")
+UNFINISHED = "folders-unfinished"
 
 
 def draw(folder: Path, count: int, side: int) -> None:
@@ -60,21 +61,28 @@ def draw(folder: Path, count: int, side: int) -> None:
         Image.fromarray(pixels.round().astype(np.uint8)).save(path, quality=92)
 
 
-def batch(source: Path, out: Path, *words: str) -> subprocess.Popen[str]:
+@contextmanager
+def batch(source: Path, out: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
     """The command line, running."""
     command = [PROGRAM, "batch", source, "-o", out, "--quiet", *words]
-    return subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([str(word) for word in command], stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:  # we are being stopped
+            process.send_signal(signal.SIGINT)
+            process.communicate()
 
 
 def timed(source: Path, out: Path, *words: str) -> dict[str, Any]:
-    """Run it into a fresh folder: seconds in all, and pictures a second between the first and the last that ended."""
+    """Seconds in all, pictures a second between the first and the last that ended, and what came out."""
     shutil.rmtree(out, ignore_errors=True)
     begun = time.perf_counter()
-    process = batch(source, out, *words)
-    _, told = process.communicate()
+    with batch(source, out, *words) as process:
+        _, told = process.communicate()
     if process.returncode:
         raise SystemExit(f"upbrush batch ended with {process.returncode}: {told}")
-    return {"seconds": time.perf_counter() - begun, "pictures_a_second": steady_rate(out)}
+    return {"seconds": time.perf_counter() - begun, "pictures_a_second": steady_rate(out), "digest": digest(out)}
 
 
 def steady_rate(out: Path) -> float:
@@ -116,24 +124,13 @@ def digest(out: Path) -> str:
     return found.hexdigest()[:16]
 
 
-def here(source: Path, work: Path, cores: int) -> dict[str, Any]:
-    """This machine: each split, the one that is chosen by trial, and a second run that finds all done."""
-    splits = {}
-    count = cores
-    while count:
-        name = f"{count} x {max(1, cores // count)}"
-        words = ("--processes", str(count), "--threads", str(max(1, cores // count)))
-        splits[name] = timed(source, work / "split", *words)
-        print(f"{name}: {splits[name]['pictures_a_second']:.1f} pictures a second", flush=True)
-        count //= 2
-    chosen = timed(source, work / "here")
+def by_trial(source: Path, work: Path) -> dict[str, Any]:
+    """The split that is chosen by trial, and a second run that finds all done."""
+    found = timed(source, work / "here")
     begun = time.perf_counter()
-    assert batch(source, work / "here").wait() == 0
-    again = time.perf_counter() - begun
-    print(f"by trial: {chosen['seconds']:.0f} s; found all done in {again:.1f} s")
-    low, high = (sum(path.stat().st_size for path in folder.rglob("*.jpg")) for folder in (source, work / "here"))
-    found = {"splits": splits, "by_trial": chosen, "again_seconds": again, "low_bytes": low, "high_bytes": high}
-    return found | {"rows_a_second": planning(source, work), "digest": digest(work / "here")}
+    with batch(source, work / "here") as process:
+        process.communicate()
+    return found | {"again_seconds": time.perf_counter() - begun}
 
 
 def planning(source: Path, work: Path) -> float:
@@ -150,17 +147,21 @@ def planning(source: Path, work: Path) -> float:
 def killed(source: Path, work: Path) -> dict[str, Any]:
     """Workers are killed while they paint: what is there at the end?"""
     out = work / "killed"
-    process = batch(source, out, "--processes", "2", "--threads", "1")
-    deaths, killed_before = 0, set()
-    while process.poll() is None and deaths < KILLS:
-        time.sleep(1.0)
-        if (worker := last_worker(out)) and worker not in killed_before:
-            killed_before.add(worker)
-            with suppress(ProcessLookupError):
-                os.kill(worker, signal.SIGKILL)
-                deaths += 1
-    _, told = process.communicate()
-    return {"kills": deaths, "exit_code": process.returncode, "digest": digest(out), "told": told.splitlines()}
+    before: set[int] = set()
+    with batch(source, out, "--processes", "2", "--threads", "1") as process:
+        while process.poll() is None and len(before) < KILLS:
+            time.sleep(1.0)
+            kill_a_worker(out, before)
+        _, told = process.communicate()
+    return {"kills": len(before), "exit_code": process.returncode, "digest": digest(out), "told": told.splitlines()}
+
+
+def kill_a_worker(out: Path, before: set[int]) -> None:
+    """Kill the one that ended a picture last, unless it was killed before; note its number."""
+    if (worker := last_worker(out)) and worker not in before:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+            before.add(worker)
 
 
 def last_worker(out: Path) -> int | None:
@@ -176,160 +177,163 @@ def last_worker(out: Path) -> int | None:
 
 @contextmanager
 def nodes(count: int) -> Iterator[Any]:
-    """A Ray cluster of so many nodes on this machine, with one core each."""
+    """A Ray cluster of so many nodes, each held to a core of its own, and the commands that we give to the first's."""
     from ray.cluster_utils import Cluster
 
+    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")  # of a busy core
     room = {"num_cpus": 1, "object_store_memory": 200_000_000}
-    cluster = Cluster(initialize_head=True, head_node_args=room)
+    cores = sorted(os.sched_getaffinity(0))
+    cluster = None
     try:
-        for _ in range(count - 1):
-            cluster.add_node(**room)
+        for number in range(count):
+            os.sched_setaffinity(0, {cores[number % len(cores)]})  # what we begin from now on is held there, too
+            if cluster is None:
+                cluster = Cluster(initialize_head=True, head_node_args=room)
+            else:
+                cluster.add_node(**room)
+        os.sched_setaffinity(0, {cores[0]})
+        assert cluster is not None
         cluster.wait_for_nodes()
         yield cluster
     finally:
-        cluster.shutdown()
+        os.sched_setaffinity(0, cores)
+        if cluster is not None:
+            cluster.shutdown()
 
 
-def on_ray(source: Path, work: Path) -> dict[str, Any]:
-    """One node, two, and two of which one is killed in the middle."""
-    found: dict[str, Any] = {}
-    for count in (1, 2):
-        with nodes(count) as cluster:
-            out = work / f"ray{count}"
-            found[f"nodes_{count}"] = timed(source, out, "--ray", cluster.address) | {"digest": digest(out)}
-            print(
-                f"{count} Ray nodes: {found[f'nodes_{count}']['pictures_a_second']:.1f} pictures a second", flush=True
-            )
-    with nodes(2) as cluster:
-        found["one_killed"] = with_a_node_killed(source, work / "ray-killed", cluster)
-    rates = [found[f"nodes_{count}"]["pictures_a_second"] for count in (1, 2)]
-    return found | {"speed_up": rates[1] / rates[0]}
+def on_ray(source: Path, work: Path, count: int) -> dict[str, Any]:
+    """A cluster of so many nodes."""
+    with nodes(count) as cluster:
+        return timed(source, work / f"ray{count}", "--ray", cluster.address)
 
 
-def with_a_node_killed(source: Path, out: Path, cluster: Any) -> dict[str, Any]:
-    """The second node goes, without a word, when a quarter of the pictures is there."""
-    total = len(list(source.rglob("*.jpg")))
+def with_a_node_killed(source: Path, work: Path) -> dict[str, Any]:
+    """Of two nodes; a worker goes when one is heard of, a whole node when a quarter of the pictures is there."""
+    out, total = work / "ray-killed", len(list(source.rglob("*.jpg")))
+    before: set[int] = set()
     begun = time.perf_counter()
-    process = batch(source, out, "--ray", cluster.address)
-    there = 0
-    while process.poll() is None and there < total / 4:
-        time.sleep(0.5)
-        there = len(list(out.rglob("*.jpg")))
-    cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-    _, told = process.communicate()
-    seconds = time.perf_counter() - begun
+    with nodes(2) as cluster, batch(source, out, "--ray", cluster.address) as process:
+        while process.poll() is None and not before:
+            time.sleep(0.3)
+            kill_a_worker(out, before)
+        there = wait_for(process, out, total // 4)
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        _, told = process.communicate()
+        seconds = time.perf_counter() - begun
     return {
-        "killed_after": there, "seconds": seconds, "exit_code": process.returncode, "digest": digest(out),
-        "told": told.splitlines(),
+        "kills": len(before), "killed_after": there, "seconds": seconds, "exit_code": process.returncode,
+        "digest": digest(out), "told": told.splitlines(),
     }  # fmt: skip
 
 
-def show(results: dict[str, Any], count: int) -> None:
+def wait_for(process: subprocess.Popen[str], out: Path, count: int) -> int:
+    """Until so many pictures are there; how many are."""
+    there = 0
+    while process.poll() is None and there < count:
+        time.sleep(0.3)
+        there = len(list(out.rglob("*.jpg")))
+    return there
+
+
+class Kept:
+    """What is measured so far, on the disk after each part. anew: forget what an earlier run measured."""
+
+    def __init__(self, settings: dict[str, Any], facts: dict[str, Any], anew: bool) -> None:
+        self._path = record.RESULTS / f"{UNFINISHED}.json"
+        self.results: dict[str, Any] = {"circumstances": facts, "settings": settings}
+        if self._path.exists() and not anew:
+            before = json.loads(self._path.read_text(encoding="utf-8"))
+            if before["settings"] == settings and before["circumstances"]["commit"] == facts["commit"]:
+                self.results = before
+                self.results["circumstances"]["quiet"] &= facts["quiet"]
+
+    def part(self, name: str, measure: Callable[[], Any]) -> Any:
+        """A part's result; measured unless it is there."""
+        if name not in self.results:
+            print(f"{name} …", end=" ", flush=True)
+            begun = time.perf_counter()
+            self.results[name] = measure()
+            print(f"{time.perf_counter() - begun:.0f} s", flush=True)
+            record.write(UNFINISHED, self.results)
+        return self.results[name]
+
+    def finish(self) -> Path:
+        """All parts are there."""
+        path = record.write("folders", self.results)
+        self._path.unlink(missing_ok=True)
+        return path
+
+
+def measure_all(kept: Kept, source: Path, work: Path, cores: int) -> None:
+    """Every part, one after the other."""
+    kept.part("ceiling", lambda: ceiling(source, cores))
+    for count in (cores >> shift for shift in range(cores.bit_length())):
+        threads = str(cores // count)
+        words = ("--processes", str(count), "--threads", threads)
+        name = f"here, {count} x {threads}"
+        kept.part(name, lambda words=words: timed(source, work / "split", *words))
+    kept.part("by trial", lambda: by_trial(source, work))
+    kept.part("rows a second", lambda: planning(source, work))
+    kept.part("workers killed", lambda: killed(source, work))
+    for count in (1, 2):
+        kept.part(f"Ray, {count} x 1 core", lambda count=count: on_ray(source, work, count))
+    kept.part("a node killed", lambda: with_a_node_killed(source, work))
+
+
+def rates(results: dict[str, Any]) -> dict[str, float]:
+    """Pictures a second of each way."""
+    ways = [name for name in results if name.startswith(("here, ", "Ray, "))]
+    return {name: results[name]["pictures_a_second"] for name in ways}
+
+
+def speed_up(results: dict[str, Any]) -> float:
+    """Of the second node."""
+    found = rates(results)
+    return found["Ray, 2 x 1 core"] / found["Ray, 1 x 1 core"]
+
+
+def losses(results: dict[str, Any]) -> list[str]:
+    """The parts that gave other bytes than the first way."""
+    found = {name: part["digest"] for name, part in results.items() if isinstance(part, dict) and "digest" in part}
+    return [name for name, one in found.items() if one != next(iter(found.values()))]
+
+
+def show(results: dict[str, Any]) -> None:
     """Print what was found, losses too."""
-    rows = []
-    local = results.get("here", {})
-    for name, found in local.get("splits", {}).items():
-        share = found["pictures_a_second"] / results["ceiling"]
-        rows.append([f"here, {name}", f"{found['pictures_a_second']:.1f}", f"{share:.0%}", f"{found['seconds']:.0f}"])
-    ray = results.get("ray", {})
-    for nodes_there in (1, 2):
-        if found := ray.get(f"nodes_{nodes_there}"):
-            rows.append(
-                [f"Ray, {nodes_there} nodes", f"{found['pictures_a_second']:.1f}", "", f"{found['seconds']:.0f}"]
-            )
-    print(f"\n{count} pictures; bare engines on all cores: {results['ceiling']:.1f} a second")
-    record.show(["", "pictures/s", "of the ceiling", "seconds in all"], rows)
-    if ray:
-        print(f"speed-up of the second node: {ray['speed_up']:.2f}")
-    reference = local.get("digest") or ray.get("nodes_1", {}).get("digest")
-    for name, found in {"workers killed": results.get("killed"), "a node killed": ray.get("one_killed")}.items():
-        if found:
-            verdict = "the same bytes" if found["digest"] == reference else "OTHER BYTES"
-            print(f"{name}: exit code {found['exit_code']}, {verdict}")
-
-
-def plan(page: Path | None, price: float) -> None:
-    """Reckon a million pictures and a film of two hours, and put the tables into a page. price: of a core's hour."""
-    path = record.RESULTS / "folders.json"
-    if not path.exists():
-        raise SystemExit(f"{path}: not there; run this script without --plan first")
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    facts, local, side = kept["circumstances"], kept["here"], kept["settings"]["side"]
-    count, ray = kept["settings"]["pictures"], kept.get("ray")
-    best = max(found["pictures_a_second"] for found in local["splits"].values())
-    rate = best * side * side / facts["cores"]  # low pixels a second of one core
-    ways = ", ".join(f"{name} {found['pictures_a_second']:.1f}" for name, found in local["splits"].items())
-    lines = [
-        f"Measured on {facts['cores']} cores of an {facts['processor']}{'' if facts['quiet'] else ' (not quiet)'}, "
-        f"{count} pictures of about {side}×{side}, ×4: {ways} pictures a second (processes × threads), beside "
-        f"{kept['ceiling']:.1f} of bare engines on all cores, which write nothing. So one core paints "
-        f"{rate / 1e3:,.0f} thousand low pixels a second, reading and writing included. Planning takes "
-        f"{1e6 / local['rows_a_second'] / 60:.1f} minutes for a "
-        "million rows.",
+    top = results["ceiling"]
+    rows = [
+        [name, f"{rate:.1f}", f"{rate / top:.0%}", f"{results[name]['seconds']:.0f}"]
+        for name, rate in rates(results).items()
     ]
-    if ray:
-        same = ray["one_killed"]["digest"] == ray["nodes_1"]["digest"]
-        lines.append(
-            f"Two Ray nodes of one core each: {ray['nodes_2']['pictures_a_second']:.1f} pictures a second, "
-            f"{ray['speed_up']:.2f} times one; with one of them killed, {'the same bytes' if same else 'OTHER BYTES'}."
-        )
-    lines += ["", f"| | low pixels | core hours | at {price:g} a core and hour | machines of {CORES_EACH} cores, "
-              f"{HOURS} hours |", "|---|---|---|---|---|"]  # fmt: skip
-    film = 2 * 3600 * FPS
-    work = {
-        "a million pictures of 256×256 → 1024×1024": 1e6 * 256 * 256,
-        "a million pictures of 640×480 → 2560×1920": 1e6 * 640 * 480,
-        f"two hours at {FPS} frames/s, 480×270 → 1920×1080": film * 480 * 270,
-        f"two hours at {FPS} frames/s, 960×540 → 3840×2160": film * 960 * 540,
-    }
-    for name, pixels in work.items():
-        hours = pixels / rate / 3600
-        machines = max(1, math.ceil(hours / CORES_EACH / HOURS))
-        lines.append(f"| {name} | {pixels / 1e9:,.0f} × 10⁹ | {hours:,.0f} | {hours * price:,.0f} | {machines} |")
-    print("\n".join(lines))
-    if page is not None:
-        before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-        after = rest.partition(MARKS[1])[2]
-        page.write_text("\n".join([f"{before}{MARKS[0]}", *wrapped(lines), f"{MARKS[1]}{after}"]), encoding="utf-8")
-
-
-def wrapped(lines: list[str]) -> list[str]:
-    """Sentences in lines of a page's width; rows of a table as they are."""
-    return [part for line in lines for part in (textwrap.wrap(line, 120) if line[:1] not in ("", "|") else [line])]
+    print(f"\n{results['settings']['pictures']} pictures; bare engines on all cores: {top:.1f} a second")
+    record.show(["", "pictures/s", "of the ceiling", "seconds in all"], rows)
+    gain = speed_up(results)
+    print(f"a second node of one core: {gain:.2f} times the pictures of one, {gain / 2:.0%} of twice")
+    for name in ("workers killed", "a node killed"):
+        found = results[name]
+        print(f"{name}: {found['kills']} workers killed, exit code {found['exit_code']}")
+    print(f"other bytes than the first: {', '.join(losses(results)) or 'none'}")
 
 
 def main() -> None:
-    """Measure, print, keep; or plan."""
+    """Measure, print, keep."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=2000)
-    parser.add_argument("--side", type=int, default=96, help="of a low picture, in pixels")
-    parser.add_argument("--only", default="here,killed,ray", help="comma between")
-    parser.add_argument("--plan", nargs="?", const="", metavar="PAGE", help="reckon, and put the tables into a page")
-    parser.add_argument("--price", type=float, default=0.04, help="of one core for an hour")
+    parser.add_argument("--side", type=int, default=72, help="of a low picture, in pixels")
+    parser.add_argument("--anew", action="store_true", help="forget what a run that was stopped has measured")
     args = parser.parse_args()
-    if args.plan is not None:
-        plan(Path(args.plan) if args.plan else None, args.price)
-        return
-    wanted = args.only.split(",")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that what we began ends with us
+    cores = split.cores()
     facts = record.circumstances(cores)
     record.introduce(facts)
-    results: dict[str, Any] = {}
+    kept = Kept({"pictures": args.pictures, "side": args.side, "seed": SEED}, facts, args.anew)
     with tempfile.TemporaryDirectory(prefix="upbrush-folders-") as name:
         work = Path(name)
         source = work / "in"
         draw(source, args.pictures, args.side)
-        results["ceiling"] = ceiling(source, cores)
-        parts: dict[str, Callable[[], Any]] = {
-            "here": lambda: here(source, work, cores),
-            "killed": lambda: killed(source, work),
-            "ray": lambda: on_ray(source, work),
-        }
-        for part in wanted:
-            results[part] = parts[part]()
-    show(results, args.pictures)
-    settings = {"pictures": args.pictures, "side": args.side, "seed": SEED}
-    print(f"\nwritten: {record.write('folders', {'circumstances': facts, 'settings': settings, **results})}")
+        measure_all(kept, source, work, cores)
+    show(kept.results)
+    print(f"\nwritten: {kept.finish()}")
 
 
 if __name__ == "__main__":

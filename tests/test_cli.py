@@ -51,7 +51,7 @@ def photos(tmp_path):
 
 
 def upbrush_says(*words, data=None):
-    return CliRunner().invoke(cli.app, [str(word) for word in words], input=data)
+    return CliRunner().invoke(cli.app, [str(word) for word in words], input=data, prog_name="upbrush")
 
 
 def shape(path):
@@ -77,6 +77,13 @@ def test_words_that_paint_nothing_load_nothing(words):
     assert done.stdout.splitlines()[-1] == "loaded:"
 
 
+def test_the_program_says_what_is_wrong_as_its_commands_do():
+    done = program("paint", "x.png")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"upbrush: ")
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_the_version_is_the_packages():
     assert upbrush_says("--version").stdout == f"upbrush {upbrush.__version__}\n"
 
@@ -97,9 +104,9 @@ def test_the_version_is_the_packages():
     ],
 )
 def test_wrong_words_are_one_line_and_2(words, said):
-    done = program(*words)
-    assert (done.returncode, done.stdout) == (2, b"")
-    told = done.stderr.decode()
+    done = upbrush_says(*words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    told = done.stderr
     assert told.startswith("upbrush: ")
     assert told.count("\n") == 1
     assert said in told

@@ -3,8 +3,9 @@
 import socket
 import threading
 import time
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from multiprocessing import Pipe
 
 import pytest
 from conftest import draw
@@ -17,7 +18,7 @@ from upbrush.folders.cluster import Pool
 from upbrush.folders.easel import Materials
 from upbrush.folders.ledger import NAME, Ledger
 from upbrush.folders.run import Wanted, planned
-from upbrush.folders.task import Asked, Task
+from upbrush.folders.task import Asked, Done, Task
 
 ray = pytest.importorskip("ray")
 pyarrow = pytest.importorskip("pyarrow")
@@ -48,14 +49,46 @@ def test_nobody_waits_at_a_door_that_is_shut():
         port = shut.getsockname()[1]
     begun = time.monotonic()
     for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
-        with (
-            pytest.raises(ConfigError, match="cannot be reached.*give host:port of its head"),
-            cluster.connected(address),
-        ):
-            pass
+        with pytest.raises(ConfigError, match="cannot be reached.*give host:port of its head"):
+            cluster.check_reachable(address)
     assert time.monotonic() - begun < 5
-    with pytest.raises(ConfigError, match="is no address"), cluster.connected("somewhere"):
-        pass
+    with pytest.raises(ConfigError, match="is no address"):
+        cluster.check_reachable("somewhere")
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 400 Bad request\r\n", b""])
+def test_who_is_not_ray_is_told_at_once(answer):
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+
+        def answer_once():
+            door, _ = other.accept()
+            with door:
+                door.sendall(answer)
+                door.recv(999)
+
+        threading.Thread(target=answer_once, daemon=True).start()
+        with pytest.raises(ConfigError, match="what answers there is not Ray"):
+            cluster.check_reachable(f"127.0.0.1:{other.getsockname()[1]}")
+    cluster.check_reachable("auto")  # is found by Ray
+
+
+def test_a_lost_head_is_one_line_and_loses_nothing(photos, model, tmp_path, monkeypatch):
+    @contextmanager
+    def dies(*_):
+        ours, theirs = Pipe()
+        theirs.send("some word")
+        theirs.send(4)  # pictures a table
+        theirs.send(Done("00.png"))
+        theirs.close()
+        with closing(ours):
+            yield ours
+
+    monkeypatch.setattr(cluster, "_driver", dies)
+    asked_for = Wanted([str(photos)], str(tmp_path / "out"), Asked(), Materials("", model=str(model)), ray="there:1")
+    with planned(asked_for) as run, pytest.raises(ConfigError, match="there:1: the head of the cluster was lost"):
+        list(run.paint())
+    with planned(asked_for) as run:
+        assert run.counts.waiting == 41
 
 
 def test_tables_hold_all_tasks_in_their_order(tmp_path):
@@ -94,9 +127,10 @@ def test_errors_of_ours_come_back_as_ours():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_a_node_that_is_killed_loses_nothing(photos, model, tmp_path):
+def test_a_node_that_is_killed_loses_nothing(photos, model, tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
+    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")  # of a busy machine
     wanted = Wanted([str(photos)], str(tmp_path / "here"), Asked("monet"), Materials("", model=str(model)))
     with planned(wanted) as run:
         assert sum(done.error is None for done in run.paint()) == 40

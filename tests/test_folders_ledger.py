@@ -1,14 +1,17 @@
 """The ledger: what is done, what is missing, what has changed, and what is nobody's to overwrite."""
 
+import json
 import sqlite3
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from upbrush.errors import ConfigError
+from upbrush.folders import manifest
 from upbrush.folders.ledger import NAME, Ledger
 from upbrush.folders.parts import Parts
 from upbrush.folders.task import Asked, Done, Task
+from upbrush.knobs import Knobs
 
 TASK = Task("a.png", "in/a.png", Asked(model="m"), "1-1")
 PAINTED = Done("a.png", seconds=1.5, pixels=64, bytes=10, worker="here:1")
@@ -62,6 +65,12 @@ def test_what_has_changed_is_painted(painted, change):
 
 def test_what_somebody_has_changed_is_kept_unless_asked(painted):
     assert status(painted, there=11) == "kept"
+    opened = again(painted)
+    assert list(opened.troubles("kept")) == []  # of no run yet
+    with opened.writing():
+        opened.plan(TASK, 11, False)
+    assert "changed by somebody" in list(opened.troubles("kept"))[0][1]  # told as often as it is met
+    opened.close()
     assert status(painted, replace(TASK, stamp="1-2"), there=11) == "kept"
     assert status(painted, there=11, overwrite=True) == "waiting"
 
@@ -98,6 +107,14 @@ def test_two_pictures_with_one_output_are_refused_and_nothing_is_planned(ledger)
     with pytest.raises(ConfigError, match=r"in/a.png and other/a.png would both become a.png"):
         both()
     assert ledger.counts().waiting == 0
+    ledger.plan(TASK, None, False)
+    with pytest.raises(ConfigError, match=r"in/a.png: would become a.png in two ways"):
+        ledger.plan(replace(TASK, asked=Asked(model="m", wrap=True)), None, False)
+
+
+def test_every_knob_is_in_the_settings_that_are_compared():
+    assert {field.name for field in fields(Knobs)} < set(json.loads(Asked().text()))
+    assert set(manifest.KNOBS) < set(json.loads(Asked().text()))
 
 
 def test_only_this_runs_pictures_wait(ledger):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import tarfile
 
 import pytest
@@ -70,6 +71,26 @@ def test_a_pattern_is_named_from_its_first_star(photos, monkeypatch):
         found([photos / "*.nothing"])
 
 
+def test_what_is_not_there_is_missed_by_name(photos):
+    (photos / "lost.jpg").symlink_to("nowhere.jpg")
+    (photos / "again").symlink_to(photos / "trip")
+    [lost] = [task for task in found([photos]) if task.stamp == places.MISSING]
+    assert lost.name == "lost.jpg"
+    assert str(photos / "again") in [one.place for one in found([photos], kind=Ignored)]
+    assert found([photos / "none.jpg"])[0].stamp == places.MISSING
+    for name in ("nowhere/", "nowhere", "none.tar"):
+        with pytest.raises(ConfigError, match="not found; expected a folder, a picture"):
+            found([f"{photos}/{name}"])
+
+
+def test_a_name_that_is_no_text_is_refused_alone(photos):
+    (photos / "bad\udcff.jpg").write_bytes(encoded())
+    [refused] = found([photos], kind=Refused)
+    assert refused.name == "bad\\udcff.jpg"
+    assert refused.error.endswith("bad\\udcff.jpg: its name is not UTF-8; rename it")
+    assert len(found([photos])) == 4
+
+
 def test_an_address_is_the_same_as_a_path(photos):
     pytest.importorskip("fsspec")
     by_path, by_address = found([photos]), found([f"file://{photos}"])
@@ -90,6 +111,28 @@ def test_places_far_away_are_listed_matched_read_and_written_whole():
     places.write(task.source, encoded(seed=2))
     assert found([task.source])[0].stamp != before
     far.rm("/bucket", recursive=True)
+
+
+def test_a_stores_own_errors_are_one_line(monkeypatch):
+    memory = pytest.importorskip("fsspec.implementations.memory")
+
+    class NoCredentialsError(Exception):
+        pass
+
+    def refuse(*_, **__):
+        raise NoCredentialsError("Unable to locate\ncredentials")
+
+    places.write("memory://bucket/a.png", encoded())
+    for name in ("info", "isdir", "find", "pipe_file"):
+        monkeypatch.setattr(memory.MemoryFileSystem, name, refuse)
+    for call in (places.seen, places.is_folder, lambda place: list(places.files(place))):
+        with pytest.raises(ConfigError, match=r"bucket: cannot be looked at \(Unable to locate credentials\)"):
+            call("memory://bucket")
+    with pytest.raises(PictureError, match="cannot be written"):
+        places.write("memory://bucket/a.png", b"")
+    monkeypatch.setattr(memory.MemoryFile, "read", refuse)
+    with pytest.raises(PictureError, match="cannot be read"):
+        places.read("memory://bucket/a.png")
 
 
 def test_what_an_address_needs_is_named():
@@ -162,6 +205,7 @@ def test_a_manifest_says_for_each_picture_what_it_wants(photos):
         (["b.jpg", "x.gif", "", "", ""], "cannot write 'gif' files"),
         (["b.jpg", "x.png", "", "0.5", ""], "strength goes with a style"),
         (["b.jpg", "x.png", "", "", "random"], "give a seed"),
+        (["b.jpg", "x.png", "", "", "monet:.5", "klimt:.5"], "has more cells than there are columns"),
     ],
 )
 def test_a_bad_row_is_told_by_its_number_and_the_others_count(photos, row, told):
@@ -177,6 +221,8 @@ def test_a_bad_row_is_told_by_its_number_and_the_others_count(photos, row, told)
     ("heads", "told"),
     [
         (["path", "style"], "has no column 'input', found path, style"),
+        (["input;style"], "save it with commas instead of ';'"),
+        (["input", "style", "style"], "column 'style' is there twice"),
         (["input", "stlye"], "column 'stlye' is unknown; if it means 'style'"),
         ([], "has no column 'input'"),
     ],
@@ -209,8 +255,30 @@ def test_parquet_says_the_same_as_csv(photos):
 
 
 def test_a_style_beside_the_manifest_is_found(photos):
-    place = write_csv(photos / "list.csv", [["input", "style"], ["b.jpg", "trip/a.bmp"]])
-    assert found([place])[0].asked.style == str(photos / "trip" / "a.bmp")
+    (photos / "monet").mkdir()  # perhaps of results
+    rows = [["b.jpg", "trip/a.bmp"], ["b.jpg", "trip/a.bmp:.3, b.jpg:0.7"], ["b.jpg", "monet"], ["b.jpg", "random:7"]]
+    place = write_csv(photos / "list.csv", [["input", "style"], *rows])
+    one, two = photos / "trip" / "a.bmp", photos / "b.jpg"
+    assert [task.asked.style for task in found([place])] == [str(one), f"{one}:.3,{two}:0.7", "monet", "random:7"]
+
+
+def test_knobs_of_a_style_are_for_the_rows_that_have_one(photos):
+    place = write_csv(photos / "list.csv", [["input", "style"], ["b.jpg", "monet"], ["trip/a.bmp", ""]])
+    one, two = found([place], asked=Asked(strength=0.5, keep_colours=True))
+    assert (one.asked, two.asked) == (Asked("monet", 0.5, 0.5, True), Asked())
+    with pytest.raises(ConfigError, match="strength goes with a style"):
+        found([photos], asked=Asked(strength=0.5))
+
+
+def test_another_input_for_an_output_is_a_change_though_the_files_look_alike(photos):
+    (photos / "c.jpg").write_bytes((photos / "b.jpg").read_bytes())
+    for name in ("b.jpg", "c.jpg"):
+        os.utime(photos / name, (1, 1))
+    tasks = [
+        found([write_csv(photos / "list.csv", [["input", "output"], [name, "x.png"]])])[0]
+        for name in ("b.jpg", "c.jpg")
+    ]
+    assert tasks[0].stamp != tasks[1].stamp
 
 
 def test_columns_of_the_users_own_are_left_out_with_a_word(photos, caplog):

@@ -10,6 +10,7 @@ import tomllib
 import numpy as np
 import pytest
 import torch
+from measuring import write_vgg
 from PIL import Image
 from tiny_nets import tiny_config
 
@@ -121,25 +122,10 @@ def test_a_game_in_two_processes_stops_goes_on_and_ends(tmp_path):
             (folder / kind / f"{seed}.png").write_bytes(picture(seed, 48, mirrored=False))
     game = {"weight": 0.1, "channels": [8, 8], "embedding": 8, "patch_px": 8, "patches": 2, "penalty_every": 2}
     recipe = tiny_config(game=game, train={"steps": 8})
-    words = ("--features", vgg_file(tmp_path / "vgg.safetensors"))
+    words = ("--features", write_vgg(tmp_path / "vgg.safetensors"))
     in_processes(2, recipe, folder, tmp_path / "run", *words, "--minutes", "0")
     stopped = weights.load_state(tmp_path / "run" / "state.pt")["step"]
     in_processes(2, recipe, folder, tmp_path / "run", *words)
     assert stopped < 8
     assert weights.load_state(tmp_path / "run" / "state.pt")["step"] == 8
     assert all(bool(torch.isfinite(value).all()) for value in state(tmp_path / "run").values())
-
-
-def vgg_file(path):
-    """VGG19's shapes down to relu4_1, with random weights."""
-    from safetensors.torch import save_file
-
-    tensors, index, width = {}, 0, 3
-    for block, (count, channels) in enumerate(zip((2, 2, 4, 1), (64, 128, 256, 512), strict=True), 1):
-        for _ in range(count):
-            tensors[f"features.{index}.weight"] = torch.randn(channels, width, 3, 3) * (2 / (9 * width)) ** 0.5
-            tensors[f"features.{index}.bias"] = torch.zeros(channels)
-            index, width = index + 2, channels
-        index += block < 4
-    save_file(tensors, path)
-    return path

@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import pytest
 import torch
+from measuring import write_vgg
 from PIL import Image
 from tiny_nets import TINY_GAME, tiny_config
 
@@ -39,21 +40,10 @@ def data(tmp_path):
     return [tmp_path / "data"]
 
 
-@pytest.fixture
-def features(tmp_path):
-    """VGG19's shapes down to relu4_1, with random weights."""
-    from safetensors.torch import save_file
-
-    torch.manual_seed(0)
-    state, index, width = {}, 0, 3
-    for block, (count, channels) in enumerate(zip((2, 2, 4, 1), (64, 128, 256, 512), strict=True), 1):
-        for _ in range(count):
-            state[f"features.{index}.weight"] = torch.randn(channels, width, 3, 3) * (2 / (9 * width)) ** 0.5
-            state[f"features.{index}.bias"] = torch.zeros(channels)
-            index, width = index + 2, channels
-        index += block < 4
-    save_file(state, tmp_path / "vgg.safetensors")
-    return tmp_path / "vgg.safetensors"
+@pytest.fixture(scope="module")
+def features(tmp_path_factory):
+    """VGG19's shapes but for its width, with random weights."""
+    return write_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors")
 
 
 RESTORE = {"data": {"sharp": 0, "repaint": 0}}
@@ -295,9 +285,14 @@ def test_learning_rate_rises_stays_and_falls():
 
 
 def test_features_say_what_they_are_not(tmp_path, features):
-    from safetensors.torch import save_file
+    from safetensors.torch import load_file, save_file
 
-    assert [x.shape[1] for x in vgg.load(features)(torch.rand(1, 3, 32, 32))] == [64, 128, 256, 512]
+    seen = vgg.load(features)(torch.rand(1, 3, 32, 32), deepest=5)
+    assert [x.shape[1:] for x in seen] == [(64, 32, 32), *((8, side, side) for side in (16, 8, 4, 2))]
+    cut = {name: value for name, value in load_file(features).items() if int(name.split(".")[1]) < 28}
+    save_file(cut, tmp_path / "cut.safetensors")
+    seen = vgg.load(tmp_path / "cut.safetensors")(torch.rand(1, 3, 32, 32), deepest=5)
+    assert len(seen) == 4  # a file that ends after relu4_1 serves, too
     save_file({"features.0.weight": torch.zeros(2, 3, 3, 3)}, tmp_path / "other.safetensors")
     for path, words in ((tmp_path / "other.safetensors", "not VGG19"), (tmp_path / "none", "cannot be read")):
         with pytest.raises(WeightsError, match=words):

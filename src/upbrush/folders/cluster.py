@@ -7,13 +7,16 @@ same bytes come out, and a picture that kills its process does not kill the acto
 
 import logging
 import math
+import multiprocessing
 import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields, replace
 from itertools import islice
+from multiprocessing.connection import Connection
 from typing import Any
 
 from upbrush import errors, saving
@@ -28,8 +31,13 @@ MOST_ROWS = 64  # pictures that are given to an actor at once, and done again wh
 BLOCKS_EACH = 8  # for each actor at least, so that the last ones end together
 ROUNDS = 3  # how often what was given out and never heard of again is given out anew
 CONNECT_SECONDS = 5.0
+# Ray speaks gRPC, and so HTTP/2, whose first frame from either side holds settings: none of ours.
+HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+SETTINGS = b"\4"
 GIVEN = ("name", "source", "settings", "stamp", "member", "offset", "length")
+SECONDS_TO_END = 10.0  # of the driver, which takes leave of the cluster
 logger = logging.getLogger(__name__)
+_spawn = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
@@ -48,29 +56,98 @@ def paint(ledger: Ledger, materials: Materials, address: str, pool: Pool) -> Ite
     """Paint all that waits in the ledger on a cluster and say how each went.
 
     What is lost with a machine is given out again, by Ray and, where Ray gives up, by us. Raises ConfigError where the
-    cluster cannot be reached, UpbrushError where its machines cannot open the model.
+    cluster cannot be joined or its head is lost, UpbrushError where its machines cannot open the model.
     """
-    import ray
-    from ray.data.exceptions import ExecutionTimeoutError, SystemException
-
     out = materials.out if places.is_address(materials.out) else os.path.abspath(materials.out)
     materials = replace(materials, out=out, threads=pool.cpus)  # an actor's own folder is another
-    with connected(address):
+    with _driver(address, materials, pool) as pipe:
         for turn in range(1, ROUNDS + 1):
             waiting = ledger.counts().waiting
             if not waiting:
                 return
             if turn > 1:
                 logger.warning("%d pictures were given out and not heard of again: once more", waiting)
-            try:
-                yield from _painted(ledger, waiting, materials, pool)
-            except (ray.exceptions.RayError, SystemException, ExecutionTimeoutError) as error:
-                cause = _ours(error)
-                if cause is not None:
-                    raise cause from None
-                logger.warning("the cluster gave up (%s)", _first_line(error))
+            yield from _turn(ledger, waiting, pipe, address)
         for task in ledger.waiting():
             yield Done(task.name, f"{task.words}: given out {ROUNDS} times and never heard of again; see Ray's logs")
+
+
+def _turn(ledger: Ledger, waiting: int, pipe: Connection, address: str) -> Iterator[Done]:
+    """Give all that waits out once. Raises ConfigError where the driver ends."""
+    try:
+        pipe.send(waiting)
+        for table in _tables(ledger.waiting(), _heard(pipe)):
+            pipe.send(table)
+        pipe.send(None)
+        while done := _heard(pipe):
+            yield done
+    except (EOFError, OSError):
+        raise ConfigError(
+            f"--ray {address}: the head of the cluster was lost; nothing painted is lost, the same command goes on "
+            "from there when the cluster is back, or without --ray"
+        ) from None
+
+
+def _heard(pipe: Connection) -> Any:
+    """The driver's next answer that is not a word to the user."""
+    while isinstance(answer := pipe.recv(), str):
+        logger.warning("%s", answer)
+    if isinstance(answer, UpbrushError):
+        raise answer
+    return answer
+
+
+@contextmanager
+def _driver(address: str, materials: Materials, pool: Pool) -> Iterator[Connection]:
+    """A process that speaks with Ray: where the head is lost, Ray ends the process that does so, without a word."""
+    pipe, theirs = _spawn.Pipe()
+    driver = _spawn.Process(target=_drive, args=(theirs, address, materials, pool), daemon=True)
+    driver.start()
+    theirs.close()  # so that its end is heard
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+        driver.terminate()
+        driver.join(SECONDS_TO_END)
+        driver.kill()
+
+
+def _drive(pipe: Connection, address: str, materials: Materials, pool: Pool) -> None:
+    """What the driver does: it is told how many pictures wait, says how many it wants a table, and paints them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; we are ended with care
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with open(os.devnull, "wb") as nowhere:  # what Ray prints; its own logs have it, and more
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    ours = logging.getLogger("upbrush")
+    ours.propagate = False
+    ours.addHandler(_Told(pipe))
+    with suppress(KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            with connected(address):
+                while waiting := pipe.recv():
+                    start = min(_room(pool), waiting, pool.most or waiting)
+                    pipe.send(max(1, min(MOST_ROWS, math.ceil(waiting / (start * BLOCKS_EACH)))))
+                    tables = []
+                    while (table := pipe.recv()) is not None:
+                        tables.append(table)
+                    _paint(tables, start, materials, pool, pipe)
+                    pipe.send(None)
+        except UpbrushError as error:
+            pipe.send(error)
+
+
+class _Told(logging.Handler):
+    """Words to the user, sent to the process that speaks with him."""
+
+    def __init__(self, pipe: Connection) -> None:
+        super().__init__()
+        self._pipe = pipe
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send them."""
+        self._pipe.send(record.getMessage())
 
 
 @contextmanager
@@ -78,7 +155,6 @@ def connected(address: str) -> Iterator[None]:
     """A cluster, for as long as this lasts. address: as of `ray.init`: host:port, ray://host:port, auto or local."""
     import ray
 
-    _see_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError, OSError) as error:
@@ -92,31 +168,39 @@ def connected(address: str) -> Iterator[None]:
 HINT = "give host:port of its head, auto for the one that this machine is in, or local to start one here"
 
 
-def _see_reachable(address: str) -> None:
-    """Knock first: Ray would wait for minutes at a door that nobody opens."""
+def check_reachable(address: str, encrypted: bool = False) -> None:
+    """Knock first: Ray would wait for minutes at a door that nobody opens, or where somebody else lives.
+
+    encrypted: whether the cluster speaks TLS, so that who answers cannot be told. Raises ConfigError.
+    """
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon:
         if address not in ("auto", "local"):
             raise ConfigError(f"--ray {address}: is no address; {HINT}")
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+        with socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS) as door:
+            door.sendall(HELLO)
+            answer = door.recv(4)
+    except TimeoutError:
+        answer = b""
     except (OSError, ValueError, OverflowError) as error:
         raise ConfigError(f"--ray {address}: cannot be reached ({saving.reason(error)}); {HINT}") from None
+    if answer[3:4] != SETTINGS and not encrypted:
+        raise ConfigError(f"--ray {address}: what answers there is not Ray; {HINT}")
 
 
-def _painted(ledger: Ledger, waiting: int, materials: Materials, pool: Pool) -> Iterator[Done]:
-    import pyarrow
+def _paint(tables: list[Any], start: int, materials: Materials, pool: Pool, pipe: Connection) -> None:
+    """Have actors paint tables of tasks. start: how many there are at first. How each went is sent into the pipe."""
     import ray
     from ray.data import ActorPoolStrategy, DataContext
+    from ray.data.exceptions import ExecutionTimeoutError, SystemException
 
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    start = min(_room(pool), waiting, pool.most or waiting)
-    rows = max(1, min(MOST_ROWS, math.ceil(waiting / (start * BLOCKS_EACH))))
-    done = ray.data.from_arrow(_tables(ledger.waiting(), rows)).map_batches(
+    done = ray.data.from_arrow(tables).map_batches(
         Painters,
         fn_constructor_args=(materials,),
         batch_format="pyarrow",
@@ -125,11 +209,15 @@ def _painted(ledger: Ledger, waiting: int, materials: Materials, pool: Pool) -> 
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,
     )
-    for table in done.iter_batches(batch_size=None, batch_format="pyarrow"):
-        assert isinstance(table, pyarrow.Table)
-        for row in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            known = dict(zip(table.column_names, row, strict=True))
-            yield Done(**known | {"notes": tuple(known["notes"])})
+    try:
+        for table in done.iter_batches(batch_size=None, batch_format="pyarrow"):
+            for known in table.to_pylist():  # type: ignore[union-attr]  # it is of pyarrow, as was asked for
+                pipe.send(Done(**known | {"notes": tuple(known["notes"])}))
+    except (ray.exceptions.RayError, SystemException, ExecutionTimeoutError) as error:
+        cause = _ours(error)
+        if cause is not None:
+            raise cause from None
+        logger.warning("the cluster gave up (%s)", _first_line(error))
 
 
 def _room(pool: Pool) -> int:

@@ -76,17 +76,17 @@ def batch(
     What was done is kept in a ledger in the output folder: the same command again paints what is missing, what failed
     and what has changed, be it a picture, a style or a knob.
     """
-    if ray is None and gpus:
-        raise ConfigError("--gpus goes with --ray; on this machine give --engine cuda")
-    if ray is not None:
-        need("cluster", "ray", "pyarrow")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its own logs have the rest
-    from upbrush.folders.cluster import Pool
+    from upbrush.folders.cluster import Pool, check_reachable
     from upbrush.folders.easel import Materials
     from upbrush.folders.local import Hands
     from upbrush.folders.run import Wanted, planned
     from upbrush.folders.task import Asked
 
+    if ray is None and gpus:
+        raise ConfigError("--gpus goes with --ray; on this machine give --engine cuda")
+    if ray is not None:
+        need("cluster", "ray", "pyarrow")
+        check_reachable(ray, encrypted=os.environ.get("RAY_USE_TLS", "0") != "0")
     asked = Asked(style, strength, fidelity, keep_colours, scale, size, format, quality, wrap, stereo)
     chosen = "cuda" if gpus and engine == "auto" else engine
     materials = Materials(out, chosen, None if model is None else os.path.abspath(model), memory=memory)

@@ -115,13 +115,10 @@ class Ledger:
         not of this ledger's making may be replaced, and one that is as wanted made anew. Raises ConfigError where
         another picture of this run has the same output.
         """
+        settings = task.asked.text()
         row = self._base.execute("INSERT OR IGNORE INTO planned VALUES (?, ?)", (task.name, task.words))
         if not row.rowcount:
-            other = self._base.execute("SELECT source FROM planned WHERE name = ?", (task.name,)).fetchone()[0]
-            if other == task.words:
-                return
-            raise ConfigError(f"{other} and {task.words} would both become {task.name}; give one another output")
-        settings = task.asked.text()
+            self._see_the_same(task, settings)
         known = self._base.execute(
             "SELECT status, made_stamp, made_settings, bytes FROM pictures WHERE name = ?", (task.name,)
         ).fetchone()
@@ -135,6 +132,16 @@ class Ledger:
                 _now(),
             ),
         )
+
+    def _see_the_same(self, task: Task, settings: str) -> None:
+        """What is named twice is painted once, but two outputs of one name are a mistake."""
+        other, asked = self._base.execute(
+            "SELECT planned.source, settings FROM planned JOIN pictures USING (name) WHERE name = ?", (task.name,)
+        ).fetchone()
+        if other != task.words:
+            raise ConfigError(f"{other} and {task.words} would both become {task.name}; give one another output")
+        if asked != settings:
+            raise ConfigError(f"{other}: would become {task.name} in two ways; give one of them another output")
 
     def refuse(self, name: str, source: str, error: str) -> None:
         """Write down what cannot even be tried."""
@@ -242,7 +249,7 @@ def _state(known: tuple[Any, ...] | None, there: int, wanted: tuple[str, str]) -
     status, made_stamp, made_settings, size = known
     if status == WAITING:  # begun, and perhaps finished, by a run that was killed before it could say so
         return WAITING, None
-    if status == KEPT or made_stamp is None:  # what fails leaves no file
+    if made_stamp is None:  # what fails leaves no file
         return KEPT, FOREIGN
     if there != size:
         return KEPT, f"has {there} bytes and was written with {size}: changed by somebody; --overwrite paints it anew"

@@ -6,6 +6,7 @@ import io
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -16,7 +17,7 @@ from upbrush.folders import places
 from upbrush.folders.task import Asked
 
 SUFFIXES = (".csv", ".parquet")
-NEEDED = ("input",)
+MORE = "cells without a column"
 PLACES = ("input", "output")
 KNOBS = ("style", "strength", "fidelity", "keep_colours", "scale", "size", "format", "quality", "wrap", "stereo")
 WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -26,9 +27,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row. number: from 1, the heads not counted. fault: what is wrong with it, or None."""
+    """One row. number: from 1 below the heads. cell: its input as written. fault: what is wrong with it, or None."""
 
     number: int
+    cell: str
     source: str
     output: str
     asked: Asked
@@ -48,16 +50,18 @@ def rows(place: str, asked: Asked) -> Iterator[Row]:
     """
     folder = places.parent(place)
     for number, cells in enumerate(_cells(place), 1):
-        source = str(cells.get("input") or "").strip()
+        given = source = str(cells.get("input") or "").strip()
         if source and not places.is_address(source):
             source = places.join(folder, source)
         output = str(cells.get("output") or "").strip()
         try:
             if not source:
                 raise ConfigError("the input is empty; name a picture")
-            yield Row(number, source, output, _asked(cells, asked, folder))
+            if not _is_empty(cells.get(MORE)):
+                raise ConfigError("has more cells than there are columns; put quotes round a cell with commas in it")
+            yield Row(number, given, source, output, _asked(cells, asked, folder))
         except ConfigError as error:
-            yield Row(number, source, output, asked, f"{place}: row {number}: {error}")
+            yield Row(number, given, source, output, asked, f"{place}: row {number}: {error}")
 
 
 def _asked(cells: Mapping[str, Any], asked: Asked, folder: str) -> Asked:
@@ -80,15 +84,37 @@ def _asked(cells: Mapping[str, Any], asked: Asked, folder: str) -> Asked:
     for name in ("style", "size", "format", "stereo"):
         if name in given:
             given[name] = str(given[name]).strip()
-    style = given.get("style")
-    if style and not places.is_address(style) and places.seen(beside := places.join(folder, style)):
-        given["style"] = beside if places.is_address(beside) else os.path.abspath(beside)
+    if "style" in given:
+        given["style"] = _beside(given["style"], folder)
+    elif asked.style is None:  # knobs of a style are for the rows that have one
+        given = {"strength": None, "keep_colours": False} | given
     if "scale" in given or "size" in given:  # a row's own is instead of the one in general
         given = {"scale": None, "size": None} | given
-    return replace(asked, **given) if given else asked
+    if not given:
+        return asked
+    found = replace(asked, **given)
+    found.check_style()
+    return found
+
+
+def _beside(words: str, folder: str) -> str:
+    """The words of a style, in which files that lie beside the manifest are named by their whole paths."""
+    found = []
+    for part in words.split(",") if "," in words and not places.seen(places.join(folder, words)) else [words]:
+        name, colon, weight = part.strip().rpartition(":")
+        if not re.fullmatch(r"[0-9.]+", weight) or not colon:
+            name, colon, weight = part.strip(), "", ""
+        beside = places.join(folder, name)
+        is_path = ("/" in name or "." in name) and not places.is_address(name)
+        if is_path and places.seen(beside) and not places.is_folder(beside):
+            name = beside if places.is_address(beside) else os.path.abspath(beside)
+        found.append(f"{name}{colon}{weight}")
+    return ",".join(found)
 
 
 def _is_empty(cell: object) -> bool:
+    if isinstance(cell, list):
+        return all(map(_is_empty, cell))
     return (
         cell is None or (isinstance(cell, str) and not cell.strip()) or (isinstance(cell, float) and math.isnan(cell))
     )
@@ -102,23 +128,19 @@ def _number(name: str, cell: object) -> float:
 
 
 def _cells(place: str) -> Iterator[Mapping[str, Any]]:
-    found = _csv(place) if place.lower().endswith(".csv") else _parquet(place)
     try:
-        with_heads = iter(found)
-        heads = next(with_heads)
-        _check(place, list(heads))
-        yield from with_heads
+        yield from _csv(place) if place.lower().endswith(".csv") else _parquet(place)
     except PictureError as error:
         raise ConfigError(str(error)) from None
 
 
 def _csv(place: str) -> Iterator[Mapping[str, Any]]:
-    """First the heads as keys, then a mapping for each row."""
+    """A mapping for each row."""
     with places.opened(place) as file:
         text = io.TextIOWrapper(file, "utf-8-sig", newline="")
         try:
-            table = csv.DictReader(text, strict=True)
-            yield dict.fromkeys(table.fieldnames or ())
+            table = csv.DictReader(text, restkey=MORE, strict=True)
+            _check(place, table.fieldnames or ())
             for cells in table:
                 if any(not _is_empty(cell) for cell in cells.values()):
                     yield cells
@@ -127,7 +149,7 @@ def _csv(place: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _parquet(place: str) -> Iterator[Mapping[str, Any]]:
-    """First the heads as keys, then a mapping for each row."""
+    """A mapping for each row."""
     if not find_spec("pyarrow"):
         raise ConfigError(f'{place}: Parquet needs pyarrow; pip install "upbrush[batch]"')
     import pyarrow
@@ -136,7 +158,7 @@ def _parquet(place: str) -> Iterator[Mapping[str, Any]]:
     with places.opened(place) as file:
         try:
             table = parquet.ParquetFile(file)
-            yield dict.fromkeys(table.schema_arrow.names)
+            _check(place, table.schema_arrow.names)
             known = [name for name in table.schema_arrow.names if name in (*PLACES, *KNOBS)]
             for some in table.iter_batches(batch_size=ROWS, columns=known):
                 yield from some.to_pylist()
@@ -148,13 +170,17 @@ def _parquet(place: str) -> Iterator[Mapping[str, Any]]:
 def _check(place: str, heads: Sequence[str]) -> None:
     """Refuse a table without inputs, and heads that are nearly knobs: a misspelt one would silently do nothing."""
     known = (*PLACES, *KNOBS)
-    missing = [name for name in NEEDED if name not in heads]
-    if missing:
+    if "input" not in heads:
+        told = ", ".join(map(str, heads)) or "nothing"
+        if len(heads) == 1 and (sign := next((sign for sign in (";", "\t") if sign in heads[0]), "")):
+            raise ConfigError(f"{place}: has no column 'input', found {told}; save it with commas instead of {sign!r}")
         raise ConfigError(
-            f"{place}: has no column {', '.join(missing)!r}, found {', '.join(map(str, heads)) or 'nothing'}; expected "
-            f"input and, where wanted, output, {', '.join(KNOBS)}"
+            f"{place}: has no column 'input', found {told}; expected input and, where wanted, output, "
+            f"{', '.join(KNOBS)}"
         )
-    others = [str(name) for name in heads if name not in known and name is not None]
+    if twice := [name for name in known if list(heads).count(name) > 1]:
+        raise ConfigError(f"{place}: column {twice[0]!r} is there twice; drop or rename one")
+    others = [str(name) for name in heads if name not in known]
     for name in others:
         if near := difflib.get_close_matches(name.lower().replace("-", "_"), known, 1, 0.8):
             raise ConfigError(f"{place}: column {name!r} is unknown; if it means {near[0]!r}, call it so")

@@ -4,6 +4,7 @@ A place is a string. Paths need nothing but Python; addresses need fsspec and, o
 (s3fs, gcsfs, adlfs), which is named where it is missing.
 """
 
+import io
 import os
 import re
 import secrets
@@ -22,16 +23,8 @@ MAGIC = re.compile(r"[*?\[]")
 # An object appears when all of it has arrived; elsewhere a file is written under another name and renamed.
 WHOLE = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "memory", "hf"}
 # What file systems tell a file's state by.
-CHANGES = (
-    "ETag",
-    "etag",
-    "md5",
-    "mtime",
-    "LastModified",
-    "last_modified",
-    "updated",
-    "created",
-)  # what file systems tell a file's state by
+CHANGES = ("ETag", "etag", "md5", "mtime", "LastModified", "last_modified", "updated", "created")
+MISSING = "missing"  # the stamp of what is not there
 T = TypeVar("T")
 
 
@@ -81,11 +74,8 @@ def is_folder(place: str) -> bool:
 def seen(place: str) -> Seen | None:
     """A file's size and stamp; None where there is none."""
     if not is_address(place):
-        try:
-            found = os.stat(place)
-        except OSError:
-            return None
-        return Seen(Path(place).name, place, found.st_size, _stamp(found))
+        found = _here(Path(place).name, place)
+        return None if found.stamp == MISSING else found
     system, path = _opened(place)
     try:
         facts = _tried(place, lambda: system.info(path))
@@ -97,7 +87,8 @@ def seen(place: str) -> Seen | None:
 def files(folder: str, without: str = "") -> Iterator[Seen]:
     """Every file of a folder and of those in it, in a fixed order, but for hidden ones and those of another folder.
 
-    without: that folder, such as the one for the results. Raises PictureError where a folder cannot be listed.
+    without: that folder, such as the one for the results. A link to a folder is given as if it were a file: what is in
+    it may be in the tree already. Raises PictureError where a folder cannot be listed.
     """
     if not is_address(folder):
         yield from _walk(Path(folder), Path(folder), Path(without).resolve() if without else None)
@@ -119,9 +110,8 @@ def matches(pattern: str) -> Iterator[Seen]:
         import glob
 
         for place in sorted(glob.glob(pattern, recursive=True)):
-            if Path(place).is_file():
-                state = os.stat(place)
-                yield Seen(Path(place).relative_to(start or ".").as_posix(), place, state.st_size, _stamp(state))
+            if _is_file(Path(place)):
+                yield _here(Path(place).relative_to(start or ".").as_posix(), place)
         return
     system, path = _opened(pattern)
     base = _opened(start)[1] if ADDRESS.match(start + "/") else ""
@@ -151,8 +141,10 @@ def opened(place: str) -> Iterator[IO[bytes]]:
                 yield file
             return
         system, path = _opened(place)
-        with system.open(path, "rb") as file:
-            yield file
+        with _as_system_errors():
+            file = system.open(path, "rb")
+        with file:
+            yield io.BufferedReader(_Far(file))
     except FileNotFoundError:
         raise PictureError(f"{place}: not found; expected a file") from None
     except PermissionError:
@@ -172,20 +164,27 @@ def write(place: str, data: bytes) -> None:
         return
     system, path = _opened(place)
     try:
-        if _kind(place) in WHOLE:
-            system.pipe_file(path, data)
-            return
-        system.makedirs(system._parent(path), exist_ok=True)
-        part = f"{system._parent(path)}/.{secrets.token_hex(6)}.part"
-        try:
-            system.pipe_file(part, data)
-            system.mv(part, path)
-        except BaseException:
-            if system.exists(part):
-                system.rm_file(part)
-            raise
+        with _as_system_errors():
+            if _kind(place) in WHOLE:
+                system.pipe_file(path, data)
+            else:
+                _write_beside(system, path, data)
     except OSError as error:
         raise PictureError(saving.failure(place, error)) from None
+
+
+def _write_beside(system: Any, path: str, data: bytes) -> None:
+    """Under another name first, renamed when all has arrived."""
+    folder = system._parent(path)
+    system.makedirs(folder, exist_ok=True)
+    part = f"{folder}/.{secrets.token_hex(6)}.part"
+    try:
+        system.pipe_file(part, data)
+        system.mv(part, path)
+    except BaseException:
+        if system.exists(part):
+            system.rm_file(part)
+        raise
 
 
 def remove(place: str) -> None:
@@ -209,8 +208,9 @@ def _opened(place: str) -> tuple[Any, str]:
     import fsspec
 
     try:
-        system, path = fsspec.core.url_to_fs(place)
-    except (ImportError, ValueError) as error:
+        with _as_system_errors():
+            system, path = fsspec.core.url_to_fs(place)
+    except (ImportError, OSError) as error:
         raise ConfigError(f"{place}: cannot be opened ({error})") from None
     return system, path
 
@@ -222,13 +222,55 @@ def _kind(place: str) -> str:
 def _tried(place: str, call: Callable[[], T]) -> T:
     """Ask a file system; what it cannot do is one line."""
     try:
-        return call()
+        with _as_system_errors():
+            return call()
     except FileNotFoundError:
         raise
     except PermissionError:
         raise ConfigError(f"{place}: may not be listed; see that you are signed in and allowed to") from None
     except (OSError, NotImplementedError) as error:
-        raise ConfigError(f"{place}: cannot be looked at ({saving.reason(error)}); check the address") from None
+        raise ConfigError(f"{place}: cannot be looked at ({saving.reason(error)}); check it, and sign in") from None
+
+
+@contextmanager
+def _as_system_errors() -> Iterator[None]:
+    """Every kind of store has errors of its own (no credentials, no such host); for us they are all of the system."""
+    try:
+        yield
+    except (OSError, ImportError, NotImplementedError):
+        raise
+    except Exception as error:
+        raise OSError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
+class _Far(io.RawIOBase):
+    """A file far away, to read; its errors are the system's."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._file.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with _as_system_errors():
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int:
+        with _as_system_errors():
+            data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        with _as_system_errors():
+            return self._file.read()
 
 
 def _walk(folder: Path, root: Path, without: Path | None) -> Iterator[Seen]:
@@ -242,13 +284,22 @@ def _walk(folder: Path, root: Path, without: Path | None) -> Iterator[Seen]:
         if entry.is_dir(follow_symlinks=False):
             if without is None or Path(entry.path).resolve() != without:
                 yield from _walk(Path(entry.path), root, without)
-        elif entry.is_file():
-            found = entry.stat()
-            yield Seen(Path(entry.path).relative_to(root).as_posix(), entry.path, found.st_size, _stamp(found))
+        elif _is_file(entry):
+            yield _here(Path(entry.path).relative_to(root).as_posix(), entry.path)
 
 
-def _stamp(found: os.stat_result) -> str:
-    return f"{found.st_size}-{found.st_mtime_ns}"
+def _is_file(entry: "Path | os.DirEntry[str]") -> bool:
+    """Whether it is for listing: a link that leads nowhere is, too, so that what is behind it is missed by name."""
+    return entry.is_file() or entry.is_symlink()
+
+
+def _here(name: str, place: str) -> Seen:
+    """A path of this machine, which may be gone since it was listed."""
+    try:
+        found = os.stat(place)
+    except (OSError, ValueError):  # no path has a null byte
+        return Seen(name, place, 0, MISSING)
+    return Seen(name, place, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
 
 
 def _seen(name: str, place: str, facts: Any) -> Seen:

@@ -36,10 +36,16 @@ def find(inputs: Sequence[str], out: str, asked: Asked) -> Iterator[Found]:
     """Every picture that is meant by the inputs, as they come.
 
     out: the output folder, in which nothing is looked for. asked: how all are painted where a manifest says nothing
-    else. Raises ConfigError for a pattern that means nothing and a manifest that cannot be read, PictureError for a
-    folder that cannot be listed.
+    else. Raises ConfigError for a pattern or a name that means nothing and a manifest that cannot be read, PictureError
+    for a folder that cannot be listed.
     """
+    return map(_named_in_text, _meant(inputs, out, asked))
+
+
+def _meant(inputs: Sequence[str], out: str, asked: Asked) -> Iterator[Found]:
     for given in map(places.plain, inputs):
+        if not manifest.is_manifest(given):
+            asked.check_style()
         if places.is_pattern(given):
             found = False
             for seen in places.matches(given):
@@ -54,7 +60,23 @@ def find(inputs: Sequence[str], out: str, asked: Asked) -> Iterator[Found]:
             yield from _rows(given, asked)
         else:
             name = given.rpartition("/")[2] if places.is_address(given) else os.path.basename(given)
-            yield from _listed(places.seen(given) or Seen(name, given, 0, "missing"), asked, named=True)
+            there = places.seen(given)
+            if there is None and PurePosixPath(name).suffix.lower() not in PICTURE_SUFFIXES:
+                raise ConfigError(f"{given}: not found; expected a folder, a picture, or a .tar, .csv or .parquet file")
+            yield from _listed(there or Seen(name, given, 0, places.MISSING), asked, named=True)
+
+
+def _named_in_text(found: Found) -> Found:
+    """A name of bytes that are no text cannot be in the ledger: the picture is refused, by a name that can."""
+    if isinstance(found, Ignored):
+        return found
+    words = found.words if isinstance(found, Task) else found.source
+    try:
+        (found.name + words).encode()
+    except UnicodeEncodeError:
+        error = found.error if isinstance(found, Refused) else f"{words}: its name is not UTF-8; rename it"
+        return Refused(*(text.encode(errors="backslashreplace").decode() for text in (found.name, words, error)))
+    return found
 
 
 def _listed(seen: Seen, asked: Asked, named: bool) -> Iterator[Found]:
@@ -95,7 +117,8 @@ def _rows(place: str, asked: Asked) -> Iterator[Found]:
             if row.fault is None:
                 seen = places.seen(source)
                 chosen = _in_format(row.asked, PurePosixPath(name).suffix.lstrip(".")) if row.output else row.asked
-                yield Task(name, source, chosen, seen.stamp if seen else "missing")
+                # The same output from another input is a change, even if the two files look alike from outside.
+                yield Task(name, source, chosen, f"{seen.stamp if seen else places.MISSING} {row.cell}")
             else:
                 yield Refused(name or label, source or label, row.fault)
         except (ConfigError, PictureError) as error:

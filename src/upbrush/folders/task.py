@@ -42,11 +42,14 @@ class Asked:
         if not 1 <= self.quality <= 100:
             raise ConfigError(f"quality {self.quality} is not a whole number in 1…100: 95 is usual")
         sizes.target_size(2**31, 2**31, self.scale, self.size)  # no picture is so large: sees that both can be read
+        if self.style is not None and self.style.strip().lower() == "random":
+            raise ConfigError("style random is another at each run; give a seed, as in random:7")
+
+    def check_style(self) -> None:
+        """Refuse knobs of a style where there is none; of a whole run's settings, rows of a manifest may have one."""
         if self.style is None and (self.strength or self.keep_colours):
             knob = "strength" if self.strength else "keep_colours"
             raise ConfigError(f"{knob} goes with a style; give one, such as monet")
-        if self.style is not None and self.style.strip().lower() == "random":
-            raise ConfigError("style random is another at each run; give a seed, as in random:7")
 
     def text(self) -> str:
         """As JSON, always the same for the same settings: what the ledger compares."""
