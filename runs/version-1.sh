@@ -23,9 +23,8 @@
 #   l     104 steps  pixel_share 0.2, perceptual 200; lr 7e-4
 #   m     281 steps  weave 80 (docs/log.md, 25); what it learnt afterwards was thrown away
 #   n     440 steps  from the moving average; drawn 0.14, range 60; lr 5e-4, falling to zero
-#   p     150 steps  from the mean of the weights of j and n (docs/log.md, 26); drawn 0.1, range 20, weave 60,
-#                    perceptual 160; lr 2.5e-4, falling to zero
-# game.toml has the losses of p, for one run of all these steps.
+# What is shipped is the mean of the weights of j and n, 0.45 of n (docs/log.md, 26; runs/mean.py). game.toml has the
+# losses of n, for one run of all these steps.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
