@@ -10,7 +10,8 @@ Starts `upbrush serve` on a free port with a folder of its own, and asks it as c
   taken before each and after the last; shares are of the mean of the two beside a round, so they hold on a machine
   that is busier now than then;
 - previews of 128 pixels one after the other: p50, p95 (the target is 150 ms);
-- `soak` requests of 64 pixels: the resident memory of all its processes after each hundredth. 0 leaves it out.
+- `soak` requests of 64x64 and 96x80, PNG and JPEG there and back, in two styles by turns: the resident memory of all
+  its processes after each twentieth part of them. 0 leaves it out.
 
 The clients run on the same cores and are paid for by the service's figure, not by the ceiling's. In earnest they are
 other machines, so they are made as light as they can be: requests are put together beforehand, each client has one
@@ -41,6 +42,11 @@ from PIL import Image
 
 TARGETS = {"share_of_ceiling": 0.85, "preview_ms": 150.0, "growth": 0.05}
 STYLE = "monet"
+SOAKED = [  # sizes and format sent, style and format asked for
+    ((64, 64), "PNG", "monet", "jpeg"), ((96, 80), "JPEG", "klimt", "png"),
+    ((96, 80), "PNG", "klimt", "jpeg"), ((64, 64), "JPEG", "monet", "png"),
+]  # fmt: skip
+LOOKS = 20  # at the memory
 
 
 def drawn(size: int, seed: int) -> np.ndarray:
@@ -52,11 +58,16 @@ def drawn(size: int, seed: int) -> np.ndarray:
     return (smooth + rng.integers(-6, 7, smooth.shape)).clip(0, 255).astype(np.uint8)
 
 
-def sent(size: int, seed: int) -> bytes:
-    """The same as a PNG."""
+def sent(size: int, seed: int, height: int | None = None, format: str = "PNG") -> bytes:
+    """The same as a file, cut to a height."""
     file = io.BytesIO()
-    Image.fromarray(drawn(size, seed)).save(file, "PNG")
+    Image.fromarray(drawn(size, seed)[:height]).save(file, format)
     return file.getvalue()
+
+
+def shared(count: int, among: int) -> list[int]:
+    """A number in whole parts that differ by one at most and sum up to it."""
+    return [count // among + (number < count % among) for number in range(among)]
 
 
 @cache
@@ -159,20 +170,22 @@ async def answered(reader: asyncio.StreamReader) -> str:
     return head.split(" ", 2)[1]
 
 
-async def crowd(
-    address: str, clients: int, requests: int, pictures: list[bytes], fields: dict[str, str]
-) -> dict[str, Any]:
-    """`clients` at once, each asking again as soon as it is answered."""
+async def crowd(address: str, turns: list[int], asked: list[tuple[bytes, dict[str, str]]]) -> dict[str, Any]:
+    """Clients at once, each asking again as soon as it is answered.
+
+    turns: how often each asks. asked: pictures and fields, taken by turns.
+    """
     place = urlsplit(address)
-    ready = [request(content, fields, place.netloc) for content in pictures]
+    ready = [request(content, fields, place.netloc) for content, fields in asked]
+    places = itertools.count()
     seconds: list[float] = []
     errors: dict[str, int] = {}
 
-    async def one(number: int) -> None:
+    async def one(times: int) -> None:
         reader, writer = await asyncio.open_connection(place.hostname, place.port, limit=1 << 20)
-        for turn in range(requests):
+        for _ in range(times):
             start = time.perf_counter()
-            writer.write(ready[(number * requests + turn) % len(ready)])
+            writer.write(ready[next(places) % len(ready)])
             status = await answered(reader)
             seconds.append(time.perf_counter() - start)
             if status != "200":
@@ -180,22 +193,22 @@ async def crowd(
         writer.close()
 
     start = time.perf_counter()
-    await asyncio.gather(*(one(number) for number in range(clients)))
-    return {"requests": clients * requests, "errors": errors, "wall": time.perf_counter() - start, "seconds": seconds}
+    await asyncio.gather(*(one(times) for times in turns if times))
+    return {"requests": sum(turns), "errors": errors, "wall": time.perf_counter() - start, "seconds": seconds}
 
 
 def in_rounds(
     service: "Service", ceiling: Ceiling, asked: argparse.Namespace, fields: dict[str, str]
 ) -> dict[str, Any]:
     """The clients' requests, in rounds, with the ceiling before each and after the last."""
-    pictures = [sent(asked.size, seed) for seed in range(40)]
-    asyncio.run(crowd(service.address, asked.workers, 3, pictures, fields))  # warm-up
+    pictures = [(sent(asked.size, seed), fields) for seed in range(40)]
+    asyncio.run(crowd(service.address, [3] * asked.workers, pictures))  # warm-up
     painter = ceiling(asked.seconds, whole=True)
     engine, loads, left = [ceiling(asked.seconds)], [], asked.requests
     for number in range(asked.rounds, 0, -1):
         turns = -(-left // number)
         left -= turns
-        loads.append(asyncio.run(crowd(service.address, asked.clients, turns, pictures, fields)))
+        loads.append(asyncio.run(crowd(service.address, [turns] * asked.clients, pictures)))
         engine.append(ceiling(asked.seconds))
     beside = [(before + after) / 2 for before, after in itertools.pairwise(engine)]
     rates = [load["requests"] / load["wall"] for load in loads]
@@ -215,13 +228,18 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 
 def soak(service: Service, count: int, clients: int) -> list[float]:
-    """Memory after each hundredth of `count` requests, in MB."""
-    pictures = [sent(64, seed) for seed in range(20)]
-    found = [service.memory_mb()]
-    for _ in range(count // 100):
-        answer = asyncio.run(crowd(service.address, clients, 100 // clients, pictures, {"style": STYLE}))
+    """Memory before, and after each part of `count` requests, in MB."""
+    asked = [
+        (sent(width, seed, height, format), {"style": style, "format": back})
+        for seed in range(6) for (width, height), format, style, back in SOAKED
+    ]  # fmt: skip
+    found, done = [service.memory_mb()], 0
+    for part in shared(count, LOOKS):
+        answer = asyncio.run(crowd(service.address, shared(part, clients), asked))
         assert not answer["errors"], answer["errors"]
+        done += len(answer["seconds"])
         found.append(service.memory_mb())
+    assert done == count, f"{done} of {count} were answered"
     return found
 
 
@@ -249,7 +267,8 @@ def main() -> None:
         load = in_rounds(service, ceiling, asked, fields)
         ceiling.close()
         live = {"style": STYLE, "format": "jpeg", "preview": "128"}
-        found = asyncio.run(crowd(service.address, 1, asked.previews, [sent(128, seed) for seed in range(9)], live))
+        small = [(sent(128, seed), live) for seed in range(9)]
+        found = asyncio.run(crowd(service.address, [asked.previews], small))
         preview = percentiles(found["seconds"])
         memory = soak(service, asked.soak, min(8, asked.clients))
     share, half = statistics.median(load["shares"]), len(memory) // 2

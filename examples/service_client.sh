@@ -2,7 +2,7 @@
 # The same with curl:  bash examples/service_client.sh http://127.0.0.1:8766 painted/ monet photo.jpg another.jpg
 # With a token: UPBRUSH_SERVE_TOKEN=word bash examples/service_client.sh ...
 set -euo pipefail
-address=$1 out=$2 style=$3
+address=${1%/} out=$2 style=$3
 shift 3
 mkdir -p "$out"
 ask() { curl --silent --show-error --fail-with-body --header "Authorization: Bearer ${UPBRUSH_SERVE_TOKEN:-}" "$@"; }

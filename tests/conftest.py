@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from studio_fixtures import addresses, browser, studio_model, visit
+
+__all__ = ["addresses", "browser", "studio_model", "visit"]  # fixtures: pytest finds them here
 
 
 class FakeEngine:

@@ -10,10 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 CHROMIUM = Path("/usr/bin/chromium")
 DESK = {"viewport": {"width": 1280, "height": 800}}
+PLACES = ["server", "browser"]
+SLOWLY_BROWSED = ["server", pytest.param("browser", marks=pytest.mark.slow)]
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 
 
@@ -149,3 +152,12 @@ def slide(page, name, value):
         "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input', { bubbles: true })); }",
         value,
     )
+
+
+def downloaded(page):
+    """Paint at full size and download: the bytes and the name."""
+    page.click("#paint")
+    page.wait_for_selector("#download:visible")
+    with page.expect_download() as found:
+        page.click("#download")
+    return Path(found.value.path()).read_bytes(), found.value.suggested_filename

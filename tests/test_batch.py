@@ -95,6 +95,19 @@ def test_a_single_picture_can_go_into_a_folder(photos, tmp_path, name):
     assert targets(plan) == [tmp_path / name / "a.png"]
 
 
+def test_an_original_is_seen_behind_a_link(photos, tmp_path):
+    (tmp_path / "same").symlink_to(photos)
+    (tmp_path / "a.png").symlink_to(photos / "a.png")
+    for given, out in ((photos, "same"), (photos / "a.png", "a.png"), (photos / "trip", "same/trip")):
+        with pytest.raises(ConfigError, match="replaced by its own painting"):
+            batch.plan([str(given)], str(tmp_path / out), Saved(overwrite=True))
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.png").symlink_to(photos / "trip" / "deep" / "d.tif")
+    with pytest.raises(ConfigError, match=r"a\.png: is to be painted itself"):
+        batch.plan([str(photos)], str(out), Saved(overwrite=True))
+
+
 def test_a_single_picture_can_be_named(photos, tmp_path):
     plan = batch.plan([str(photos / "a.png")], str(tmp_path / "new" / "b.jpg"), Saved())
     assert plan.jobs == (Job(photos / "a.png", tmp_path / "new" / "b.jpg"),)

@@ -129,7 +129,7 @@ def test_example_service_client(tmp_path):
             script = [
                 "bash",
                 ROOT / "examples" / "service_client.sh",
-                str(client.base_url).rstrip("/"),
+                f"{str(client.base_url).rstrip('/')}/",  # as `upbrush serve` prints it
                 tmp_path / "curl",
             ]
             done = subprocess.run([*script, "monet", *pictures], capture_output=True, text=True, check=False)

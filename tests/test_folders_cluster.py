@@ -135,7 +135,7 @@ def test_a_node_that_is_killed_loses_nothing(photos, model, tmp_path, monkeypatc
     with planned(wanted) as run:
         assert sum(done.error is None for done in run.paint()) == 40
     room = {"num_cpus": 1, "object_store_memory": 100_000_000}
-    two = Cluster(initialize_head=True, head_node_args=room)
+    two = Cluster(initialize_head=True, head_node_args={**room, "num_gpus": 1})  # Ray only counts it, nobody uses it
     try:
         doomed = two.add_node(**room)
         two.wait_for_nodes()
@@ -157,8 +157,14 @@ def test_a_node_that_is_killed_loses_nothing(photos, model, tmp_path, monkeypatc
             other = replace(run.wanted.materials, identity="other")
             with pytest.raises(WeightsError, match="the run is of other"):
                 list(cluster.paint(run.ledger, other, two.address, Pool()))
+        gpus = Pool(gpus=0.5)
+        with planned(replace(far, out=str(tmp_path / "gpu"), pool=gpus)) as run:
+            assert sum(done.error is None for done in run.paint()) == 40
+        with cluster.connected(two.address):
+            assert cluster._room(gpus) == 1  # the one core of the head; half of its GPU would be left
+            assert cluster._room(Pool(gpus=2)) == 1  # none has room: it waits for the cluster to grow
     finally:
         two.shutdown()
     assert sorted(name for name, error in outcomes.items() if error) == ["bad.jpg"]
-    assert files(tmp_path / "far") == files(tmp_path / "here")
+    assert files(tmp_path / "far") == files(tmp_path / "gpu") == files(tmp_path / "here")
     assert len(outcomes) == 41

@@ -5,6 +5,7 @@ import shutil
 import signal
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tiny_model import write_library
 from upbrush import batch, saving, styles
 from upbrush.engine import open_engine
 from upbrush.errors import ConfigError, PictureError, WeightsError
-from upbrush.folders import local, split
+from upbrush.folders import claim, local, places, split
 from upbrush.folders.crew import Crew
 from upbrush.folders.easel import Easel, Materials
 from upbrush.folders.local import Hands
@@ -156,6 +157,79 @@ def test_what_can_be_seen_before_painting_leaves_nothing_behind(photos, model, t
         run(Wanted([str(photos)], str(photos), Asked(), Materials("", model=str(model))))
     assert not (tmp_path / "out").exists()
     assert not list(photos.glob("upbrush*"))
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("way", ["folder", "file", "dots", "address"])
+def test_an_original_is_never_replaced_by_its_painting(photos, model, tmp_path, way):
+    before = files(photos)
+    out, given = tmp_path / "link", photos
+    if way == "folder":
+        out.symlink_to(photos)
+    elif way == "file":
+        out.mkdir()
+        (out / "a.png").symlink_to(photos / "a.png")
+        given = photos / "a.png"
+    else:
+        pytest.importorskip("fsspec")
+        out = f"{tmp_path}/none/../photos" if way == "dots" else f"local://{photos}"
+    with pytest.raises(ConfigError, match="would be replaced by its own painting"):
+        run(Wanted([str(given)], str(out), Asked(), Materials("", model=str(model)), overwrite=True))
+    assert files(photos) == before
+    assert not (photos / "upbrush-ledger").exists()
+
+
+@pytest.mark.usefixtures("alone")
+def test_no_original_is_replaced_by_the_painting_of_another(photos, model, tmp_path):
+    before = files(photos)
+    (tmp_path / "list.csv").write_text(
+        "input,output\nphotos/a.png,a.png\nphotos/b.jpg,c.webp\nphotos/trip/c.webp,e.png\n"
+    )
+    into = Wanted([str(tmp_path / "list.csv")], str(tmp_path / "out"), Asked(), Materials("", model=str(model)))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.png").write_bytes(b"of no worth")
+    (tmp_path / "out" / "c.webp").symlink_to(photos / "trip" / "c.webp")
+    with pytest.raises(ConfigError, match=r"c\.webp: would be replaced by the painting of .*b\.jpg"):
+        run(replace(into, overwrite=True))
+    assert files(photos) == before
+    assert run(into)[0] == ["e.png"]  # the others are left alone
+
+
+@pytest.mark.usefixtures("alone")
+def test_two_runs_into_one_address_are_kept_apart(photos, model, tmp_path, monkeypatch):
+    pytest.importorskip("fsspec")
+    far = Wanted([str(photos)], f"local://{tmp_path}/far", Asked(), Materials("", model=str(model)))
+    with planned(far) as first:
+        with pytest.raises(ConfigError, match=r"far: another run is painting into it \(.*:\d+, 0 s ago\); wait"):
+            run(far)
+        assert len(list(first.paint())) == 5  # the first has lost nothing by it
+    assert not list((tmp_path / "far" / "upbrush-ledger").glob("claim-*"))
+    killed = claim.Held(far.out)  # and never heard of again
+    killed.say()
+    with pytest.raises(ConfigError, match="if it was killed, give the same command in 90 s"):
+        run(far)
+    monkeypatch.setattr(claim, "FRESH_SECONDS", 0.0)
+    assert run(far)[2].done == 5
+    assert not list((tmp_path / "far" / "upbrush-ledger").glob("claim-*"))
+
+
+@pytest.mark.usefixtures("alone")
+def test_who_was_taken_for_dead_makes_way(photos, model, tmp_path, monkeypatch):
+    pytest.importorskip("fsspec")
+    far = Wanted([str(photos)], f"local://{tmp_path}/far", Asked(), Materials("", model=str(model)))
+    with planned(far) as run_of_a_sleeper:
+        mine = run_of_a_sleeper._held
+        places.remove(mine._place)  # as who comes next does with what is stale
+        other = claim.Held(far.out)
+        other.say()
+        mine.say()  # in time: it need not look round
+        mine.check()
+        mine._said -= 2 * claim.FRESH_SECONDS
+        mine.say()
+        with pytest.raises(ConfigError, match="another run is painting into it"):
+            list(run_of_a_sleeper.paint())
+        other.leave()
+    assert [path.name for path in (tmp_path / "far").glob("*.png")] == ["a.png"]  # that it was at, and no more
 
 
 @pytest.mark.usefixtures("alone")

@@ -14,7 +14,7 @@ from PIL import Image
 from web_service import ended, png, wait_for
 
 from upbrush.errors import ConfigError
-from upbrush.web.cluster import Replicas
+from upbrush.web.cluster import Replicas, options
 
 
 def test_replicas_in_words():
@@ -23,6 +23,15 @@ def test_replicas_in_words():
     for words in ("0", "3:2", "x", "1:x", "", "-1"):
         with pytest.raises(ConfigError, match="--replicas"):
             Replicas.of(words)
+
+
+def test_replicas_are_given_more_than_they_take_so_that_they_refuse_in_their_own_words(tmp_path):
+    settings = web_service.settings(tmp_path, workers=2)
+    told = options(settings, Replicas(1, 8))
+    assert told["max_ongoing_requests"] >= 4 * (settings.limits.waiting + settings.workers)
+    assert told["max_queued_requests"] > 0
+    assert told["ray_actor_options"] == {"num_cpus": 2}
+    assert (told["autoscaling_config"]["min_replicas"], told["autoscaling_config"]["max_replicas"]) == (1, 8)
 
 
 @pytest.mark.slow
@@ -35,6 +44,7 @@ def test_two_replicas_share_the_work_and_the_jobs(tmp_path, draw):
     command = [
         sys.executable, "-m", "upbrush", "serve", "--ray", "--replicas", "2", "--workers", "1", "--threads", "1",
         "--data", tmp_path / "data", "--model", tmp_path / "model", "--port", port,
+        "--limit", "waiting=8",
     ]  # fmt: skip
     environment = {key: value for key, value in os.environ.items() if key != "RAY_ADDRESS"}
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, text=True, env=environment)
@@ -54,10 +64,29 @@ def test_two_replicas_share_the_work_and_the_jobs(tmp_path, draw):
             with client.stream("GET", job["events"]) as events:
                 assert "event: done" in list(events.iter_lines())
             assert client.post("/v1/paint", files={"picture": b"x"}).status_code == 415
+            check_refusals(client, draw)
+            answer = client.get("/healthz", headers={"host": "evil.example"})  # DNS rebinding
+            assert (answer.status_code, answer.json()["error"]["type"]) == (400, "RequestError")
     finally:
         process.terminate()
         process.wait(120)
         process.stdout.close()
+
+
+def check_refusals(client, draw):
+    """More at once than two lines of eight: some are told to come again, in our words and not in Ray's."""
+    content = png(draw(200, 300))
+
+    def ask(_):
+        return httpx.post(f"{client.base_url}v1/paint", files={"picture": content}, timeout=120)
+
+    with concurrent.futures.ThreadPoolExecutor(60) as pool:
+        answers = list(pool.map(ask, range(60)))
+    assert {answer.status_code for answer in answers} == {200, 429}
+    for answer in answers:
+        if answer.status_code == 429:
+            assert answer.json()["error"]["type"] == "BusyError"
+            assert int(answer.headers["retry-after"]) > 0
 
 
 def painted_by(client, draw):

@@ -3,6 +3,7 @@
 import io
 import random
 import struct
+import zlib
 
 import httpx
 import hypothesis
@@ -57,7 +58,32 @@ def seeds(draw):
         file = io.BytesIO()
         one.save(file, format, **words)
         found.append(file.getvalue())
-    return found
+    return found + bombs()
+
+
+def bombs():
+    """Files of a few bytes that would fill memory or disk: by their size, by their pixels, by their words."""
+
+    def png(width, height, *chunks):
+        header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        parts = [(b"IHDR", header), *chunks, (b"IEND", b"")]
+        told = [
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+            for name, data in parts
+        ]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(told)
+
+    zeros = zlib.compress(bytes(30_000_000), 9)
+    logical_screen = struct.pack("<HHBBB", 60_000, 60_000, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 60_000, 60_000, 0) + b"\x02\x02\x4c\x01\x00;"
+    return [
+        png(60_000, 60_000, (b"IDAT", zeros)),  # refused by its header
+        png(700, 800, (b"IDAT", zeros)),  # fits, and holds twenty times what it says
+        png(24, 31, (b"zTXt", b"words\0\0" + zeros), (b"IDAT", zlib.compress(bytes(31 * 73)))),
+        png(24, 31, (b"iCCP", b"profile\0\0" + zeros), (b"IDAT", zlib.compress(bytes(31 * 73)))),
+        b"GIF89a" + logical_screen + frame,
+        b"P6 60000 60000 255 " + bytes(100),
+    ]
 
 
 def mutated(content, rng):
@@ -114,7 +140,7 @@ def test_mutated_style_files_are_used_or_refused(client, draw, count):
         assert answer.status_code in (200, 422), f"{number}: {answer.text[:300]}"
 
 
-@pytest.mark.parametrize("examples", [1, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [1, pytest.param(100, marks=pytest.mark.slow)])
 def test_requests_made_up_from_the_document(client, examples):
     """By schemathesis: every operation of the OpenAPI document, with what fits it and what does not."""
     schema = schemathesis.openapi.from_url(f"{client.base_url}/openapi.json")

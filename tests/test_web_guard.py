@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 from web_service import png
 
 from upbrush import cli
+from upbrush.web import command
+from upbrush.web.app import create_app
 from upbrush.web.guard import COOKIE, Guard
 from upbrush.web.metrics import Metrics
 
@@ -79,6 +81,19 @@ def test_a_browser_keeps_a_cookie_instead(client):
     assert client.get("/v1/styles/monet/preview", headers={"cookie": value}).status_code == 200
     assert client.get("/v1", headers={"cookie": f"a=b; {value}"}).status_code == 200
     assert client.post("/v1/session").status_code == 401
+
+
+@pytest.mark.parametrize(("behind", "secure"), [("paint.example.org", True), (None, False)], ids=str)
+def test_cookies_are_for_tls_only_behind_a_proxy_that_speaks_it(tmp_path, behind, secure):
+    app = create_app(web_service.settings(tmp_path, token=TOKEN, tls=behind))
+
+    async def ask():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            return await client.post("/v1/session", headers=BEARER)
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 204
+    assert ("secure" in answer.headers["set-cookie"].lower().split("; ")) == secure
 
 
 @pytest.mark.parametrize(
@@ -180,6 +195,8 @@ def test_a_broken_form_is_the_clients_fault(client):
     [
         (["--host", "0.0.0.0"], "lets other machines in"),
         (["--host", "::"], "lets other machines in"),
+        (["--behind-tls", "paint.example.org"], "--behind-tls paint.example.org lets other machines in"),
+        (["--behind-tls", "https://x", "--public"], "expected a name and nothing else"),
         (["--token", "short"], "can be guessed"),
         (["--token", "with a space in it ☃"], "not be sent"),
         (["--limit", "pixels=many"], "is no number"),
@@ -199,6 +216,26 @@ def test_serving_by_mistake_is_refused_in_one_line(words, told, tmp_path):
     assert len(done.output.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "hosts"),
+    [
+        ([], {"localhost", "127.0.0.1", "[::1]"}),
+        (["--ray"], {"localhost", "127.0.0.1", "[::1]"}),
+        (["--behind-tls", "a.example", "--token", TOKEN], {"localhost", "127.0.0.1", "[::1]", "a.example"}),
+        (["--public"], None),
+    ],
+    ids=str,
+)
+def test_names_that_the_service_may_be_called_by(client, monkeypatch, tmp_path, words, hosts):
+    model = client.app.state.desk.settings.bench.model_dir
+    found = []
+    monkeypatch.setattr(command, "_serve_here", lambda settings, *_: found.append(settings.hosts))
+    monkeypatch.setattr(command, "_serve_on_ray", lambda settings, *_: found.append(settings.hosts))
+    done = CliRunner().invoke(cli.app, ["serve", "--data", str(tmp_path), "--model", str(model), *words])
+    assert done.exit_code == 0, done.output
+    assert (found[0] and set(found[0])) == hosts
+
+
 def test_openapi_has_examples_and_typed_errors(client):
     document = client.get("/openapi.json").json()
     paint = document["paths"]["/v1/paint"]["post"]
@@ -210,3 +247,42 @@ def test_openapi_has_examples_and_typed_errors(client):
     assert "HTTPValidationError" not in json.dumps(document)
     form = document["components"]["schemas"]["Body_paint_v1_paint_post"]["properties"]
     assert form["style"]["examples"] == ["monet"]
+
+
+def test_openapi_shows_each_success(client):
+    """An example of what comes back, or which media types do; of what is guarded, what opens it."""
+    document = client.get("/openapi.json").json()
+    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    bare = []
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            assert ("security" in operation) == (path.startswith("/v1") or path == "/metrics"), path
+            for status in {"200", "201", "202"} & set(operation["responses"]):
+                for kind, told in operation["responses"][status].get("content", {"nothing": {}}).items():
+                    binary = told.get("schema", {}).get("format") == "binary"
+                    if not (binary or told.get("example") or told.get("examples")):
+                        bare.append(f"{method} {path} {status} {kind}")
+    assert set(bare) <= {
+        "get /healthz 200 application/json",
+        "get /readyz 200 application/json",
+        "get /v1/styles/{name} 200 application/json",
+        "delete /v1/jobs/{id} 200 application/json",
+    }
+    jobs = document["paths"]["/v1/jobs"]["post"]
+    assert jobs["requestBody"]["content"]["multipart/form-data"]["examples"]["clips"]["value"]["kind"] == "video"
+    painting = document["paths"]["/v1/jobs/{id}/results/{number}"]["get"]["responses"]["200"]["content"]
+    assert {"image/png", "video/mp4"} <= set(painting)
+
+
+def test_examples_of_the_document_are_true(client):
+    """Each has exactly the fields of its schema."""
+    document = client.get("/openapi.json").json()
+    for path, method, status in (
+        ("/v1", "get", "200"), ("/v1/styles", "get", "200"), ("/v1/styles", "post", "201"), ("/v1/jobs", "post", "202"),
+        ("/v1/jobs/{id}", "get", "200"),
+    ):  # fmt: skip
+        told = document["paths"][path][method]["responses"][status]["content"]["application/json"]
+        schema = document["components"]["schemas"][told["schema"]["$ref"].rpartition("/")[2]]
+        assert told["examples"]
+        for example in told["examples"].values():
+            assert set(example["value"]) == set(schema["properties"]), (path, method)

@@ -1,6 +1,7 @@
 """Jobs: nothing lost, nothing doubled, whatever dies in the middle; told as they go, kept for their time."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -121,6 +122,18 @@ def test_random_is_one_style_for_a_whole_job(client, draw):
     content = png(draw(16, 16))
     job = ended(client, begin(client, [content] * 3, style="random").json()["id"])
     assert len({client.get(result["url"]).content for result in job["results"]}) == 1
+
+
+def test_a_job_in_the_style_of_a_picture_is_painted_as_a_picture_is(client, draw):
+    content, style = png(draw(16, 16)), png(draw(40, 30, seed=5))
+    files = {"picture": content, "style_picture": style}
+    job = ended(client, client.post("/v1/jobs", files=files).json()["id"])
+    whole = client.post("/v1/paint", files=files)
+    painted = [
+        np.asarray(Image.open(io.BytesIO(one))) for one in (client.get(job["results"][0]["url"]).content, whole.content)
+    ]
+    np.testing.assert_array_equal(*painted)
+    assert whole.content != client.post("/v1/paint", files={"picture": content}).content
 
 
 def test_maps_of_what_was_invented_as_a_job(client, draw):
@@ -286,9 +299,9 @@ def is_alive(pid):
 )
 def test_a_job_goes_on_after_the_service_was_stopped_in_the_middle(tmp_path, draw, number):
     web_service.settings(tmp_path)
-    contents = [png(draw(12, 12)), *map(slow, range(1, 7)), png(draw(14, 14))]
-    sizes = [(12, 12), *[(400, 500)] * 6, (14, 14)]
-    numbers = {str(number) for number in range(1, 9)}
+    contents = [png(draw(12, 12)), *map(slow, range(1, 4)), png(draw(14, 14))]
+    sizes = [(12, 12), *[(400, 500)] * 3, (14, 14)]
+    numbers = {str(number) for number in range(1, 6)}
     with serving(tmp_path) as (process, place), httpx.Client(base_url=place, timeout=90) as client:
         id = begin(client, contents, style="random").json()["id"]
         wait_for(lambda: client.get(f"/v1/jobs/{id}").json()["done"] >= 1)
@@ -310,7 +323,7 @@ def test_a_job_goes_on_after_the_service_was_stopped_in_the_middle(tmp_path, dra
     with serving(tmp_path) as (process, place), httpx.Client(base_url=place, timeout=90) as client:
         assert events(client, id)[-1][0] == "done"
         job = client.get(f"/v1/jobs/{id}").json()
-        assert (job["done"], job["failed"]) == (8, 0)
+        assert (job["done"], job["failed"]) == (5, 0)
         assert client.get(f"/v1/jobs/{id}/results/1").content == first
         for result, (height, width) in zip(job["results"], sizes, strict=True):
             with Image.open(io.BytesIO(client.get(result["url"]).content)) as image:
@@ -321,7 +334,7 @@ def test_a_job_goes_on_after_the_service_was_stopped_in_the_middle(tmp_path, dra
     after = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     assert set(after) == numbers
     assert before.items() <= after.items()  # what was there is not painted again
-    assert Ledger(tmp_path / "data", SMALL).state(id).runs == 2
+    assert Ledger(tmp_path / "data", SMALL).state(id).runs in ((2,) if number == signal.SIGKILL else (1, 2))
     assert len(queue(tmp_path / "data", None)) == 0
     assert list((tmp_path / "data" / "incoming").iterdir()) == []
 
@@ -372,6 +385,59 @@ def test_results_are_kept_for_their_time(ledger):
     ledger.write_state(job, replace(state, ended=time.time() - 4000))
     assert ledger.sweep() == 1
     assert list(ledger.jobs()) == []
+
+
+def test_of_too_many_results_the_oldest_go(tmp_path):
+    ledger = Ledger(tmp_path, replace(Limits(), kept_bytes=8))
+    jobs = [kept(ledger) for _ in range(3)]
+    for age, job in enumerate(jobs):
+        with ledger.open_part(job, 1) as file:
+            file.write(b"five5")
+        ledger.close_part(job, 1)
+        ledger.write_state(job, replace(ledger.state(job.id), state=ledgers.DONE, ended=time.time() - 10 * age))
+    assert ledger.sweep() == 2
+    assert list(ledger.jobs()) == [jobs[0]]
+
+
+def test_nothing_is_written_where_there_is_no_room(tmp_path):
+    ledger = Ledger(tmp_path, replace(Limits(), free_bytes=1 << 60))
+    with pytest.raises(OSError, match="No space left"):
+        ledger.check_room()
+    Ledger(tmp_path, replace(Limits(), free_bytes=1)).check_room(1)
+
+
+def test_a_job_ends_where_the_disk_has_no_more_room(client, draw, monkeypatch):
+    def full(size=0):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with held(client):
+        id = begin(client, [slow(1)]).json()["id"]
+        monkeypatch.setattr(client.app.state.desk.ledger, "check_room", full)
+    job = ended(client, id)
+    assert (job["state"], job["error"]["type"]) == ("failed", "LimitError")
+    assert "No space left" in job["error"]["message"]
+
+
+def test_what_was_sent_goes_when_a_job_has_ended(client, folder, draw):
+    id = begin(client, [png(draw(8, 8))], style="monet").json()["id"]
+    ended(client, id)
+    place = folder / "data" / "jobs" / id
+    wait_for(lambda: not (place / "in").exists() and not (place / "style").exists())
+
+
+@pytest.mark.parametrize(("runs", "state"), [(4, "done"), (5, "failed")])
+def test_a_job_that_brings_the_service_down_is_given_up(client, draw, runs, state):
+    """As after `runs` times of `kill -9` over it."""
+    desk = client.app.state.desk
+    coming = desk.ledger.begin("x")
+    (coming / "in" / "1").write_bytes(png(draw(8, 8)))
+    job = desk.ledger.commit(coming, Order(), ["a"], packed=False, client="x")
+    desk.ledger.write_state(job, replace(desk.ledger.state(job.id), state="running", runs=runs))
+    desk.runner.add(job)
+    told = ended(client, job.id)
+    assert told["state"] == state
+    if state == "failed":
+        assert f"ended {runs} times in the middle of this job" in told["error"]["message"]
 
 
 def test_a_job_that_is_waiting_is_never_swept(ledger, tmp_path):

@@ -158,6 +158,17 @@ def test_an_idle_worker_that_is_killed_costs_nobody_anything(client, draw):
     assert paint(client, png(draw(16, 16))).status_code == 200
 
 
+def test_as_many_pictures_as_may_be_and_one_of_the_style(client, draw):
+    """Starlette's own bound on files is not met before ours."""
+    content, most = png(draw(8, 8)), SMALL.pictures_a_job
+    style = ("style_picture", content)
+    for count, status in ((most, 202), (most + 1, 413), (most + 100, 400)):
+        answer = client.post("/v1/jobs", files=[("picture", content)] * count + [style])
+        assert answer.status_code == status, answer.text
+        if status == 202:
+            client.delete(f"/v1/jobs/{answer.json()['id']}")
+
+
 def test_a_body_that_stalls(client):
     host, port = client.base_url.host, client.base_url.port
     with socket.create_connection((host, port), timeout=20) as line:

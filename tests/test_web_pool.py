@@ -118,6 +118,7 @@ import asyncio, contextlib
 from fastapi import FastAPI
 from upbrush import address
 from upbrush.web import server
+from upbrush.web.orders import Limits
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
@@ -128,7 +129,7 @@ async def lifespan(app):
 
 server.ENDING_SECONDS = 0.2
 with address.listen("127.0.0.1", 0) as listening:
-    server.run(FastAPI(lifespan=lifespan), listening)
+    server.run(FastAPI(lifespan=lifespan), Limits(), listening)
 """
 
 

@@ -18,6 +18,7 @@ from upbrush import address
 from upbrush.web.app import create_app
 from upbrush.web.desk import Settings
 from upbrush.web.orders import Bench, Limits
+from upbrush.web.server import options
 
 SMALL = Limits(
     file_bytes=2_000_000, job_bytes=4_000_000, pixels=600_000, result_pixels=12_000_000, seconds=60, waiting=4,
@@ -40,9 +41,8 @@ def settings(folder: Path, *, limits: Limits = SMALL, workers: int = 2, memory: 
 def running(wanted: Settings):
     """A client of a service that is up: `client.app` is the application."""
     app = create_app(wanted)
-    config = uvicorn.Config(
-        app, log_level="error", access_log=False, server_header=False, timeout_graceful_shutdown=1, lifespan="on"
-    )  # fmt: skip
+    config = options(app, wanted.limits)
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     with address.listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

@@ -92,7 +92,7 @@ def plan(inputs: Sequence[str], out: str, saved: Saved) -> Plan:
             raise ConfigError(f"{out}: is a file; several pictures need a folder")
         raise ConfigError(f"{out}: is a file, and has no suffix to tell the format; choose another, as in {out}.png")
     jobs, ignored = _pairs(inputs, folder, suffix)
-    _refuse_clashes(jobs)
+    _refuse_clashes(jobs, saved.overwrite)
     probe(folder)
     left = tuple(job for job in jobs if saved.overwrite or not job.target.exists())
     if saved.explain:
@@ -194,7 +194,7 @@ def _plan_file(job: Job, saved: Saved) -> Plan:
         raise PictureError(f"{target}: {error}") from None
     if saved.format is not None and saving.format_name(saved.format) != kind:
         raise ConfigError(f"{target}: is the name of {kind}, the format asked for is {saved.format}; drop one of them")
-    _refuse_clashes([job])
+    _refuse_clashes([job], saved.overwrite)
     if target.exists() and not saved.overwrite:
         raise PictureError(f"{target}: is there already; choose another name, or give --overwrite")
     if saved.explain:
@@ -237,12 +237,15 @@ def _pairs(inputs: Sequence[str], out: Path, suffix: str | None) -> tuple[list[J
     return list(dict.fromkeys(jobs)), ignored
 
 
-def _refuse_clashes(jobs: Sequence[Job]) -> None:
-    """No two sources become one file, and none is replaced by its own painting."""
+def _refuse_clashes(jobs: Sequence[Job], overwrite: bool) -> None:
+    """No two sources become one file, and none is replaced by a painting."""
     taken: dict[Path, Path] = {}
+    originals = {places.identity(str(job.source)) for job in jobs if job.source != STREAM} - {None}
     for job in jobs:
-        if job.source != STREAM and job.source.resolve() == job.target.resolve():
+        if job.source != STREAM and places.same(str(job.source), str(job.target)):
             raise ConfigError(f"{job.source}: would be replaced by its own painting; choose another output")
+        if overwrite and places.identity(str(job.target)) in originals:
+            raise ConfigError(f"{job.target}: is to be painted itself and would be replaced; choose another output")
         other = taken.setdefault(job.target, job.source)
         if other != job.source:
             raise ConfigError(f"{other} and {job.source} would both become {job.target}; paint them into two folders")

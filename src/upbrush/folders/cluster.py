@@ -136,6 +136,9 @@ def _drive(pipe: Connection, address: str, materials: Materials, pool: Pool) -> 
                     pipe.send(None)
         except UpbrushError as error:
             pipe.send(error)
+        except (ValueError, TypeError, RuntimeError) as error:  # nobody sees what this process prints
+            lost = "nothing painted is lost, the same command goes on from there"
+            pipe.send(ConfigError(f"--ray {address}: Ray fails here ({_first_line(error)}); {lost}, or without --ray"))
 
 
 class _Told(logging.Handler):
@@ -204,7 +207,7 @@ def _paint(tables: list[Any], start: int, materials: Materials, pool: Pool, pipe
         Painters,
         fn_constructor_args=(materials,),
         batch_format="pyarrow",
-        batch_size=None,  # a table as it was made
+        batch_size=len(tables[0]) if pool.gpus else None,  # a table as it was made; Ray insists on a number for GPUs
         compute=ActorPoolStrategy(min_size=1, max_size=pool.most, initial_size=start),
         num_cpus=pool.cpus,
         num_gpus=pool.gpus or None,

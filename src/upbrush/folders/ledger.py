@@ -108,12 +108,12 @@ class Ledger:
                 raise
             self._base.execute("COMMIT")
 
-    def plan(self, task: Task, there: int | None, overwrite: bool) -> None:
+    def plan(self, task: Task, there: int | None, overwrite: bool) -> bool:
         """Write one picture of this run down.
 
         there: bytes of the file that has its output's name, None where there is none. overwrite: whether a file that is
-        not of this ledger's making may be replaced, and one that is as wanted made anew. Raises ConfigError where
-        another picture of this run has the same output.
+        not of this ledger's making may be replaced, and one that is as wanted made anew. Returns whether such a file
+        will be replaced. Raises ConfigError where another picture of this run has the same output.
         """
         settings = task.asked.text()
         row = self._base.execute("INSERT OR IGNORE INTO planned VALUES (?, ?)", (task.name, task.words))
@@ -132,6 +132,12 @@ class Ledger:
                 _now(),
             ),
         )
+        return overwrite and there is not None and (known is None or known[1] is None)
+
+    def sources(self) -> Iterator[str]:
+        """Where this run's pictures come from."""
+        for (source,) in self._base.execute("SELECT DISTINCT pictures.source FROM pictures JOIN planned USING (name)"):
+            yield source
 
     def _see_the_same(self, task: Task, settings: str) -> None:
         """What is named twice is painted once, but two outputs of one name are a mistake."""

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +56,39 @@ def plain(place: str) -> str:
 def join(folder: str, name: str) -> str:
     """A place in a folder; name has "/" between its parts."""
     return f"{folder.rstrip('/')}/{name}" if is_address(folder) else os.path.normpath(os.path.join(folder, name))
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two places are one file, however they are written: links, ../, local:// and s3a:// beside s3://."""
+    one, other = _on_disk(one), _on_disk(other)
+    if is_address(one) or is_address(other):
+        (kind, _, where), (kind_too, _, where_too) = one.partition("://"), other.partition("://")
+        if not where or where != where_too:  # asked of every picture, so that few may take long
+            return False
+        return kind.rpartition("::")[2] == kind_too.rpartition("::")[2] or _opened(one) == _opened(other)
+    try:
+        return os.path.samefile(one, other)  # the disk knows, also where it takes a.png and A.PNG for one name
+    except (OSError, ValueError):  # one of them is not there
+        return os.path.abspath(one) == os.path.abspath(other)
+
+
+def identity(place: str) -> tuple[int, int] | str | None:
+    """What tells a file from all others, however it is written; None where there is none. An address is itself."""
+    if is_address(path := _on_disk(place)):
+        return path
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _on_disk(place: str) -> str:
+    """The path that an address of this machine's own disk means; everything else as it is."""
+    for own in ("file://", "local://"):
+        if place.startswith(own):
+            return os.path.expanduser(place.removeprefix(own))
+    return place
 
 
 def parent(place: str) -> str:
@@ -195,6 +228,13 @@ def remove(place: str) -> None:
             system.rm_file(path)
     else:
         Path(place).unlink(missing_ok=True)
+
+
+def remove_empty(folder: str) -> None:
+    """Remove a folder with nothing in it, if it is one: on this machine's disks; object stores have no folders."""
+    if not is_address(path := _on_disk(folder)):
+        with suppress(OSError):
+            os.rmdir(path)
 
 
 def _all_of(file: IO[bytes], data: bytes) -> None:

@@ -1,6 +1,5 @@
 """What a run is to do, written into the ledger before the first picture is painted."""
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -17,12 +16,13 @@ def plan(
 
     overwrite: whether files in the output folder may be replaced that the ledger did not make, and what is done be done
     again. refused: called with one line for each picture that cannot be tried. Raises ConfigError and PictureError for
-    inputs that cannot be listed, for two pictures with one output and for one that would be replaced by its painting;
+    inputs that cannot be listed, for two pictures with one output and for one that would be replaced by a painting;
     then the ledger is as it was.
     """
     there = _sizes(out)
     stamped = _Stamped()
     ignored = 0
+    replaced: dict[object, str] = {}  # files that nobody knows to be paintings
     with ledger.writing():
         for found in sources.find(inputs, out, asked):
             if isinstance(found, sources.Ignored):
@@ -32,7 +32,11 @@ def plan(
                 refused(found.error)
             else:
                 _see_apart(found, out)
-                ledger.plan(replace(found, asked=stamped(found.asked)), there(found.name), overwrite)
+                if ledger.plan(replace(found, asked=stamped(found.asked)), there(found.name), overwrite):
+                    replaced[places.identity(places.join(out, found.name))] = found.words
+        for source in ledger.sources() if replaced else ():
+            if other := replaced.get(places.identity(source)):
+                raise ConfigError(f"{source}: would be replaced by the painting of {other}; choose another folder")
     return ignored
 
 
@@ -53,10 +57,8 @@ def _sizes(out: str) -> Callable[[str], int | None]:
 
 
 def _see_apart(task: Task, out: str) -> None:
-    target = places.join(out, task.name)
-    if target == task.source or (
-        not places.is_address(out) and os.path.abspath(target) == os.path.abspath(task.source)
-    ):
+    """However the two are written: by way of a link, or as an address of this machine's own disk."""
+    if places.same(task.source, places.join(out, task.name)):
         raise ConfigError(f"{task.source}: would be replaced by its own painting; choose another output folder")
 
 

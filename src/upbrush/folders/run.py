@@ -10,7 +10,7 @@ from pathlib import Path
 from upbrush.batch import probe, suffix_of
 from upbrush.engine import ENGINES
 from upbrush.errors import PictureError, UpbrushError
-from upbrush.folders import local, places
+from upbrush.folders import claim, local, places
 from upbrush.folders.cluster import Pool
 from upbrush.folders.easel import Materials, style_of
 from upbrush.folders.ledger import NAME, Counts, Ledger
@@ -44,8 +44,10 @@ class Wanted:
 class Run:
     """One run, planned. counts: how its pictures stood before painting. ignored: files that are no pictures."""
 
-    def __init__(self, wanted: Wanted, ledger: Ledger, parts: Parts | None, ignored: int) -> None:
-        self.wanted, self.ledger, self.ignored, self._parts = wanted, ledger, ignored, parts
+    def __init__(
+        self, wanted: Wanted, ledger: Ledger, parts: Parts | None, ignored: int, held: claim.Held | None = None
+    ) -> None:
+        self.wanted, self.ledger, self.ignored, self._parts, self._held = wanted, ledger, ignored, parts, held
         self.counts: Counts = ledger.counts()
 
     def paint(self, chosen: Callable[[Split, bool], None] = lambda split, measured: None) -> Iterator[Done]:
@@ -66,6 +68,8 @@ class Run:
                     self.ledger.note(done)
                     fresh.append(done.name)
                 yield done
+                if self._held:
+                    self._held.check()
                 if done.full:
                     raise PictureError(f"{done.error}; nothing painted is lost, the same command goes on from there")
                 if self._parts and time.monotonic() - written > PART_SECONDS:
@@ -94,14 +98,16 @@ def planned(wanted: Wanted, refused: Callable[[str], None] = lambda line: None) 
     """Plan a run; its ledger is held for as long as this lasts.
 
     The ledger is SQLite in an output folder on this machine's disks. From a cluster, and for an output that is an
-    address, it is Parquet, with SQLite as a working copy. refused: called with one line for each picture that cannot be
-    tried. Raises ConfigError, PictureError, StyleError and WeightsError for all that can be seen before painting.
+    address, it is Parquet, with SQLite as a working copy; at an address a claim stands for SQLite's lock. refused:
+    called with one line for each picture that cannot be tried. Raises ConfigError, PictureError, StyleError and
+    WeightsError for all that can be seen before painting.
     """
     wanted = _equipped(replace(wanted, out=places.plain(wanted.out)))
-    out = wanted.out
+    out, held = wanted.out, None
     with ExitStack() as stack:
         if places.is_address(out):
             places.is_folder(out)  # asked, so that what cannot be opened is told before anything is done
+            held = stack.enter_context(claim.held(out))
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="upbrush-")))
         else:
             folder = Path(out)
@@ -122,7 +128,7 @@ def planned(wanted: Wanted, refused: Callable[[str], None] = lambda line: None) 
                 with suppress(OSError):
                     folder.rmdir()
             raise
-        yield Run(wanted, ledger, parts, ignored)
+        yield Run(wanted, ledger, parts, ignored, held)
 
 
 def _equipped(wanted: Wanted) -> Wanted:

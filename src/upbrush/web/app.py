@@ -1,8 +1,9 @@
 """The application: routes, what guards them, and how errors are told."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from upbrush import __version__
 from upbrush.errors import UpbrushError
 from upbrush.web import jobbing, painting, site, styling
-from upbrush.web.desk import AtDesk, Desk, Settings, check_ready, refusals
-from upbrush.web.guard import COOKIE, Guard, session_of
+from upbrush.web.desk import AtDesk, Desk, Settings, check_ready, refusals, sent, with_nulls
+from upbrush.web.guard import COOKIE, Guard, is_guarded, session_of
 from upbrush.web.ledger import Ledger
 from upbrush.web.metrics import CONTENT_TYPE, Metrics
 from upbrush.web.pool import Pool
@@ -28,6 +29,12 @@ logger = logging.getLogger(__name__)
 DESCRIPTION = """Enlarge pictures four times, restored as they are or repainted in the style of another, on your own
 machine. Every answer that is not what was asked for is `{"error": {"type": …, "message": …}}`, in the words of the
 command line."""
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The token that the service was started with."},
+    "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "From POST /v1/session."},
+}
+MOST_BESIDE = 32  # files of a form that are no pictures of a job: of a style, and a few too many
+_COUNTERS = sent("Counters.", "text/plain")
 routes = APIRouter()
 
 
@@ -44,7 +51,9 @@ def tell_ready(desk: AtDesk) -> dict[str, bool]:
     return {"ready": True}
 
 
-@routes.get("/metrics", tags=["service"], response_class=Response, responses=refusals())
+@routes.get(
+    "/metrics", tags=["service"], response_class=Response, responses=sent("Counters.", "text/plain") | refusals()
+)
 def tell_metrics(desk: AtDesk) -> Response:
     """Counters, for Prometheus."""
     return Response(desk.metrics.text(), headers={"content-type": CONTENT_TYPE})
@@ -54,7 +63,7 @@ def tell_metrics(desk: AtDesk) -> Response:
 def begin_session(request: Request, response: Response, desk: AtDesk) -> None:
     """Have the browser keep the token, out of reach of scripts: pictures and events cannot send it as a header."""
     if desk.settings.token is not None:
-        secure = request.url.scheme == "https"
+        secure = desk.settings.tls is not None or request.url.scheme == "https"
         response.set_cookie(COOKIE, session_of(desk.settings.token), httponly=True, samesite="strict", secure=secure)
 
 
@@ -87,8 +96,10 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="upbrush", version=__version__, description=DESCRIPTION, lifespan=lifespan, docs_url=None, redoc_url=None,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        form_limits={"max_files": settings.limits.pictures_a_job + MOST_BESIDE},  # beyond, Starlette's words
     )  # fmt: skip
     app.state.desk = desk
+    app.openapi = _described(app.openapi)  # type: ignore[method-assign]
     for part in (routes, painting.routes, styling.routes, jobbing.routes, site.routes):
         app.include_router(part)
     if site.STUDIO.is_dir():
@@ -102,6 +113,27 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _tell_invalid)
     app.add_exception_handler(OSError, _tell_disk)
     return app
+
+
+def _described(undescribed: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
+    """FastAPI's document, with what it has no words for."""
+
+    @cache
+    def described() -> dict[str, Any]:
+        document = undescribed()
+        parts = document["components"]
+        parts["securitySchemes"] = _SECURITY
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                if is_guarded(path):
+                    operation["security"] = [{}, *({name: []} for name in _SECURITY)]  # {}: where there is no token
+                for answer in operation["responses"].values():
+                    for told in answer.get("content", {}).values():
+                        for example in told.get("examples", {}).values():
+                            example["value"] = with_nulls(example["value"], told["schema"], parts["schemas"])
+        return document
+
+    return described
 
 
 def _answer(request: Request, problem: Problem) -> Response:

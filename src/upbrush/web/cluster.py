@@ -15,6 +15,10 @@ from upbrush.errors import ConfigError
 from upbrush.web.desk import Settings
 
 NAME = "upbrush"
+# What is under way is bounded by the application, which answers 429 in its own words when its line is full. So Ray lets
+# many more through than paint and wait: events of jobs are requests, too. Beyond, Ray answers 503, in its words.
+MOST_UNDER_WAY = 1024
+MOST_QUEUED = 256
 
 
 @dataclass(frozen=True)
@@ -67,19 +71,23 @@ def application(settings: Settings, replicas: Replicas) -> Any:
     """The application as Ray Serve takes it. Each replica asks for as many cores as its workers have threads."""
     from ray import serve
 
-    threads = settings.bench.threads or 1
-    deployed = serve.deployment(
-        name=NAME,
-        ray_actor_options={"num_cpus": settings.workers * threads},
-        max_ongoing_requests=settings.limits.waiting + settings.workers,  # beyond these it answers 429 by itself
-        autoscaling_config={
+    deployed = serve.deployment(name=NAME, **options(settings, replicas))
+    return deployed(serve.ingress(_builder(settings))()).bind()
+
+
+def options(settings: Settings, replicas: Replicas) -> dict[str, Any]:
+    """What Ray Serve is told of a replica: how many, how large, and how much each is given at once."""
+    return {
+        "ray_actor_options": {"num_cpus": settings.workers * (settings.bench.threads or 1)},
+        "max_ongoing_requests": settings.limits.waiting + settings.workers + MOST_UNDER_WAY,
+        "max_queued_requests": MOST_QUEUED,
+        "autoscaling_config": {
             "min_replicas": replicas.least,
             "max_replicas": replicas.most,
             "target_ongoing_requests": replicas.busy,
         },
-        graceful_shutdown_timeout_s=20,
-    )
-    return deployed(serve.ingress(_builder(settings))()).bind()
+        "graceful_shutdown_timeout_s": 20,
+    }
 
 
 def _builder(settings: Settings) -> Callable[[], Any]:

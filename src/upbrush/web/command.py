@@ -30,6 +30,9 @@ def serve(
         str | None, typer.Option(envvar="UPBRUSH_SERVE_TOKEN", help="Only who has this word is served.")
     ] = None,
     public: Annotated[bool, typer.Option("--public", help="Serve whoever finds the address.")] = False,
+    behind_tls: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name that a proxy which speaks TLS serves it by.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Processes that paint.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of each; by default the cores, divided.")] = None,
     memory: Annotated[str, typer.Option(help="About what painting may take in each worker.")] = "1GB",
@@ -64,7 +67,7 @@ def serve(
     from upbrush.web.desk import Settings
 
     local = address.is_loopback(host)
-    _check_open(host, local, token, public)
+    _check_open(host, local, token, public, behind_tls)
     found = open_engine(engine, model_dir, 1)  # what is wrong with the model is told at once, and not by workers
     cores = os.cpu_count() or 1
     workers = workers or min(MOST_WORKERS, max(2, cores))
@@ -73,12 +76,9 @@ def serve(
         str(model_dir), str(folder / "styles"), engine, threads or max(1, cores // workers), threads or cores, memory,
         orders.limits_of(limits or []),
     )  # fmt: skip
-    hosts = ("localhost", "127.0.0.1", "[::1]", host) if local and not (public or ray) else None
-    settings = Settings(folder, bench, found.identity, found.scale, workers, token, hosts, redis)
-    if ray:
-        _serve_on_ray(settings, replicas, host, port)
-    else:
-        _serve_here(settings, host, port)
+    hosts = _names(host, behind_tls) if local and not public else None
+    settings = Settings(folder, bench, found.identity, found.scale, workers, token, hosts, redis, behind_tls)
+    _serve_on_ray(settings, replicas, host, port) if ray else _serve_here(settings, host, port)
 
 
 def _serve_here(settings: "Settings", host: str, port: int) -> None:
@@ -90,7 +90,7 @@ def _serve_here(settings: "Settings", host: str, port: int) -> None:
         typer.echo(_place(host, listening.getsockname()[1], settings.token))
         sys.stdout.flush()
         try:
-            server.run(app, listening)
+            server.run(app, settings.limits, listening)
         except KeyboardInterrupt:  # the usual end
             complain(f"stopped; jobs that are not done go on when it is started again with --data {settings.data}")
 
@@ -110,17 +110,25 @@ def _serve_on_ray(settings: "Settings", replicas: str, host: str, port: int) -> 
             complain("stopped; jobs that are not done go on when it is started again")
 
 
+def _names(host: str, behind_tls: str | None) -> tuple[str, ...]:
+    """What a browser on this machine, or a proxy there, may call the service."""
+    return ("localhost", "127.0.0.1", "[::1]", host, *([behind_tls] if behind_tls else []))
+
+
 def _place(host: str, port: int, token: str | None) -> str:
     """What to open in a browser."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}/{f'#token={token}' if token else ''}"
 
 
-def _check_open(host: str, local: bool, token: str | None, public: bool) -> None:
+def _check_open(host: str, local: bool, token: str | None, public: bool, behind_tls: str | None) -> None:
     """Refuse to let in everyone by mistake."""
-    if not local and not (public or token):
+    if behind_tls is not None and not re.fullmatch(r"[A-Za-z0-9.-]+", behind_tls):
+        raise ConfigError(f"--behind-tls {behind_tls}: expected a name and nothing else, as in paint.example.org")
+    if not (local and behind_tls is None) and not (public or token):
+        opened = f"--host {host}" if behind_tls is None else f"--behind-tls {behind_tls}"
         raise ConfigError(
-            f"--host {host} lets other machines in, and whoever finds the address could paint, and fill the disk; add "
+            f"{opened} lets other machines in, and whoever finds the address could paint, and fill the disk; add "
             "--token WORD to let in only those who have it, or --public to let in everyone"
         )
     if token is not None and not (len(token) >= LEAST_TOKEN and re.fullmatch(r"[!-~]+", token)):

@@ -23,7 +23,8 @@ class Settings:
 
     data: the folder for everything that is kept. identity, scale: the model's. workers: how many processes paint.
     token: the word that clients must have, None lets everyone. hosts: names that a browser may call it by; None takes
-    any. redis: the address of the queue, None for SQLite in the data folder.
+    any. redis: the address of the queue, None for SQLite in the data folder. tls: the name that a proxy which speaks
+    TLS serves it by, None where there is no such proxy.
     """
 
     data: Path
@@ -34,6 +35,7 @@ class Settings:
     token: str | None = None
     hosts: tuple[str, ...] | None = None
     redis: str | None = None
+    tls: str | None = None
 
     @property
     def limits(self) -> Limits:
@@ -114,6 +116,28 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
         return {"model": Faulty, "description": kind, "content": {"application/json": {"example": example}}}
 
     return {status: told(status) for status in every}
+
+
+def sent(what: str, *kinds: str) -> dict[int | str, dict[str, Any]]:
+    """What a route answers that sends bytes of one of these media types, for OpenAPI."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"description": what, "content": dict.fromkeys(kinds, binary)}}
+
+
+def shown(status: int, what: str, **examples: Any) -> dict[int | str, dict[str, Any]]:
+    """What a route answers in JSON, by examples, for OpenAPI."""
+    told = {name: {"value": value} for name, value in examples.items()}
+    return {status: {"description": what, "content": {"application/json": {"examples": told}}}}
+
+
+def with_nulls(value: Any, schema: dict[str, Any], schemas: dict[str, Any]) -> Any:
+    """An example with the fields that are null, which FastAPI leaves out of its document."""
+    schema = schemas[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+    if isinstance(value, list):
+        return [with_nulls(one, schema.get("items", {}), schemas) for one in value]
+    if isinstance(value, dict) and "properties" in schema:
+        return {name: with_nulls(value.get(name), one, schemas) for name, one in schema["properties"].items()}
+    return value
 
 
 def check_ready(desk: Desk) -> None:

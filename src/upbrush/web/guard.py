@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import hashlib
 import hmac
-import json
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -16,11 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from upbrush.web.metrics import Metrics
 from upbrush.web.orders import Limits
-from upbrush.web.problems import Problem, limit
+from upbrush.web.problems import Problem, limit, no_room
 
 logger = logging.getLogger(__name__)
 
 COOKIE = "upbrush-session"
+MOST_HEAD_BYTES = 64 << 10
 SLACK_BYTES = 1 << 20  # for what a form has beside its files
 HEADERS = {
     # The page runs WebAssembly, whose threads are workers; everything is our own and nothing inline.
@@ -45,6 +45,11 @@ _GUARDED = ("/v1", "/metrics")
 def session_of(token: str) -> str:
     """What a browser keeps in place of the token."""
     return hashlib.sha256(f"upbrush session {token}".encode()).hexdigest()
+
+
+def is_guarded(path: str) -> bool:
+    """Whether what is at a path wants the token, where there is one."""
+    return any(path == place or path.startswith(f"{place}/") for place in _GUARDED)
 
 
 class Guard:
@@ -86,21 +91,21 @@ class Guard:
 
     def _check(self, scope: Scope, headers: dict[str, str]) -> None:
         """Raises Problem for what is refused before anything of it is read."""
+        if sum(len(name) + len(value) for name, value in headers.items()) > MOST_HEAD_BYTES:  # came in one piece
+            raise Problem(431, "LimitError", f"the request's head: is larger than {MOST_HEAD_BYTES:,} bytes")
         host = _PORT.sub("", headers.get("host", ""))
         if self._hosts is not None and host not in self._hosts:
             # A page whose name was made to point to this machine (DNS rebinding) is not let in.
             raise Problem(400, "RequestError", f"this service is not called {host[:60]!r}; use {self._hosts[0]}")
         if scope["method"] not in ("GET", "HEAD") and _is_foreign(headers):
             raise Problem(403, "RequestError", "requests come from this service's own pages, or from programs")
-        path = scope["path"]
-        guarded = any(path == place or path.startswith(f"{place}/") for place in _GUARDED)
-        if self._token is not None and guarded and not self._is_known(headers):
+        if self._token is not None and is_guarded(scope["path"]) and not self._is_known(headers):
             raise Problem(401, "TokenError", "this service wants a token: Authorization: Bearer WORD")
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length) > self._most(scope):
             raise limit(f"the request: has {length[:20]} bytes, more than {self._most(scope):,}; send less at once")
         if scope["method"] == "POST" and int(length) >= self._room():
-            raise Problem(507, "LimitError", "there is no room on the service's disk; try again later")
+            raise no_room()
 
     def _is_known(self, headers: dict[str, str]) -> bool:
         assert self._token is not None
@@ -118,23 +123,31 @@ class Guard:
         return (limits.job_bytes if scope["path"] == "/v1/jobs" else limits.file_bytes) + SLACK_BYTES
 
     def _counted(self, scope: Scope, receive: Receive) -> Receive:
-        """The body as it comes, as long as it is not too large and does not stall."""
-        most, whole = self._most(scope), False
-        room = most
+        """The body as it comes, while it is not too large, does not stall or trickle, and the disk has room for it.
+
+        Only what is waited for counts: the first `stall_seconds` are free, then `upload_rate` has to be kept.
+        """
+        most, whole, limits = self._most(scope), False, self._limits
+        came, waited, now = 0, 0.0, asyncio.get_running_loop().time
 
         async def counted() -> Message:
-            nonlocal room, whole
+            nonlocal came, waited, whole
             if whole:  # what comes now is the client's leaving, and may take long
                 return await receive()
+            start, left = now(), limits.stall_seconds + came / limits.upload_rate - waited
             try:
-                message = await asyncio.wait_for(receive(), self._limits.stall_seconds)
+                message = await asyncio.wait_for(receive(), max(0.0, min(limits.stall_seconds, left)))
             except TimeoutError:
-                words = f"nothing came for {self._limits.stall_seconds:g} seconds; send the request anew"
-                raise _http(Problem(408, "RequestError", words)) from None
-            room -= len(message.get("body", b""))
+                words = f"nothing came for {limits.stall_seconds:g} seconds, or less than {limits.upload_rate:,} bytes"
+                raise _http(Problem(408, "RequestError", f"{words} a second; send the request anew")) from None
+            waited += now() - start
+            size = len(message.get("body", b""))
+            came += size
             whole = not message.get("more_body", False)
-            if room < 0:
+            if came > most:
                 raise _http(limit(f"the request: has more than {most:,} bytes; send less at once"))
+            if size and self._room() <= 0:  # a length need not be told, and others write, too
+                raise _http(no_room())
             return message
 
         return counted
@@ -168,10 +181,9 @@ def _is_foreign(headers: dict[str, str]) -> bool:
     return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
 
 
-async def refuse(problem: Problem, send: Send) -> None:
-    """Answer with a problem."""
-    body = json.dumps({"error": problem.fields()}).encode()
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **problem.headers}
-    start = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": start})
+async def refuse(problem: Problem, send: Send, more: Mapping[str, str] | None = None) -> None:
+    """Answer with a problem. more: headers beside its own."""
+    status, headers, body = problem.answer()
+    start = [(name.encode(), value.encode()) for name, value in {**headers, **(more or {})}.items()]
+    await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import io
+import json
 import shutil
 import zipfile
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +20,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from upbrush.errors import ConfigError
 from upbrush.web import ledger as ledgers
 from upbrush.web.asking import clip_knobs, parts, unless_gone
-from upbrush.web.desk import AtDesk, Desk, Fault, refusals
+from upbrush.web.desk import AtDesk, Desk, Fault, refusals, sent, shown
 from upbrush.web.filming import HEAD_BYTES, Reel, check_installed, filmed, suffix_of
 from upbrush.web.ledger import Job, State
 from upbrush.web.orders import CLIPS, PICTURE, SUFFIXES, VIDEO, WRITTEN, Order, Part
@@ -88,31 +89,43 @@ class ToldWhole(Told):
     results: list[Result]
 
 
-_EXAMPLE: dict[int | str, dict[str, Any]] = {
-    202: {
-        "description": "The job has begun to wait.",
-        "content": {
-            "application/json": {
-                "example": {
-                    "id": "0123456789abcdef0123456789abcdef", "kind": "paint", "state": "waiting", "pictures": 1,
-                    "done": 0, "failed": 0, "progress": 0, "tiles": {"done": 0, "total": 0},
-                    "made": "2026-11-23T00:21:00Z", "keep_until": None, "error": None,
-                    "events": "/v1/jobs/0123456789abcdef0123456789abcdef/events",
-                    "zip": "/v1/jobs/0123456789abcdef0123456789abcdef/results.zip",
-                    "results": [
-                        {"number": 1, "name": "a.jpg", "state": "waiting", "error": None, "url": None, "bytes": None}
-                    ],
-                }
-            }
-        },
-    }
+_PLACE = "/v1/jobs/0123456789abcdef0123456789abcdef"
+_WAITING = {
+    "id": "0123456789abcdef0123456789abcdef", "kind": "paint", "state": "waiting", "pictures": 1, "done": 0,
+    "failed": 0, "progress": 0, "tiles": {"done": 0, "total": 0}, "made": "2026-11-23T00:21:00Z", "keep_until": None,
+    "error": None, "events": f"{_PLACE}/events", "zip": f"{_PLACE}/results.zip",
 }  # fmt: skip
-
-
+_RUNNING = _WAITING | {"state": "running", "progress": 0.25, "tiles": {"done": 1, "total": 4}}
+_DONE = _WAITING | {"state": "done", "done": 1, "progress": 1, "keep_until": "2026-11-24T00:22:00Z"}
+_UNPAINTED = {"number": 1, "name": "a.jpg", "state": "waiting", "error": None, "url": None, "bytes": None}
+_BEGUN = _WAITING | {"results": [_UNPAINTED]}
+_BEGUN_CLIP = _WAITING | {"kind": "video", "results": [_UNPAINTED | {"name": "a.mp4"}]}
+_ENDED = _DONE | {"results": [_UNPAINTED | {"state": "done", "url": f"{_PLACE}/results/1", "bytes": 123456}]}
+_ACCEPTED = shown(202, "The job has begun to wait.", pictures=_BEGUN, clips=_BEGUN_CLIP)
+_TOLD = shown(200, "How far it is.", waiting=_BEGUN, done=_ENDED)
+_STREAM = "".join(
+    f"event: {name}\ndata: {json.dumps(told)}\n\n" for name, told in (("progress", _RUNNING), ("done", _DONE))
+)
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events until it has ended.", "content": {"text/event-stream": {"example": _STREAM}}}
+}
+_FORMS = {
+    "pictures": {"kind": "paint", "picture": ["a.jpg", "b.jpg"], "style": "monet", "format": "jpeg"},
+    "zip": {"kind": "paint", "zip": "pictures.zip", "style": "random:7"},
+    "clips": {"kind": "video", "clip": ["a.mp4"], "style": "monet", "container": "mp4", "crf": 20},
+}
+_ASKED = {
+    "requestBody": {
+        "content": {"multipart/form-data": {"examples": {name: {"value": form} for name, form in _FORMS.items()}}}
+    }
+}
+_RESULTS = sent("All that is painted.", "application/zip")
+_PAINTING = sent("The painting.", *sorted({*WRITTEN.values(), *CLIPS.values()}))
+_PART = {206: _PAINTING[200] | {"description": "A part of it."}, 416: {"description": "There is no such part."}}
 ClipKnobs = Annotated[Order, Depends(clip_knobs)]
 
 
-@routes.post("", status_code=202, responses={**_EXAMPLE, **refusals(415, 429, 500, 501, 503, 507)})
+@routes.post("", status_code=202, responses=_ACCEPTED | refusals(415, 429, 500, 501, 503, 507), openapi_extra=_ASKED)
 async def begin(
     request: Request,
     response: Response,
@@ -130,11 +143,11 @@ async def begin(
     _check_sent(desk, kind, picture, zip, clip)
     coming = await asyncio.to_thread(desk.ledger.begin, desk.client(request))
     try:
-        sent = parts(style_picture=style_picture, style_file=style_file)
+        load = parts(style_picture=style_picture, style_file=style_file)
         if (
             order.style is not None or style_picture or style_file
         ):  # made now, once: `random` is one style, and an own one may be deleted
-            made = await unless_gone(request, desk.pool.run(replace(order, kind="style"), sent, Lane.NOW))
+            made = await unless_gone(request, desk.pool.run(replace(order, kind="style"), load, Lane.NOW))
             await asyncio.to_thread((coming / "style").write_bytes, made.data)
         names = await _taken(desk, coming, clip or picture or [], zip)
         order = replace(order, kind=kind, style=None)
@@ -162,11 +175,11 @@ def _check_sent(
         check_installed()
     elif clips or bool(pictures) == bool(packed):
         raise ConfigError("a job is given picture (once or often) or zip; send one of them (clip goes with kind=video)")
-    sent = clips or pictures or []
-    if len(sent) > desk.limits.pictures_a_job:
-        raise limit(f"the job: has {len(sent)} pictures, at most {desk.limits.pictures_a_job} are taken")
+    files = clips or pictures or []
+    if len(files) > desk.limits.pictures_a_job:
+        raise limit(f"the job: has {len(files)} pictures, at most {desk.limits.pictures_a_job} are taken")
     most, what = (desk.limits.clip_bytes, "clip") if clips else (desk.limits.file_bytes, "picture")
-    for number, file in enumerate(sent, 1):
+    for number, file in enumerate(files, 1):
         if (file.size or 0) > most:
             raise limit(f"{what} {number}: is larger than {most:,} bytes; shrink it first")
 
@@ -189,6 +202,7 @@ async def _taken(desk: Desk, coming: Path, pictures: list[UploadFile], packed: U
     """Put what was sent into the job's folder; gives what the client calls its pictures."""
 
     def store(file: UploadFile, name: str) -> None:
+        desk.ledger.check_room(file.size or 0)
         with open(coming / "in" / name, "xb") as target:
             shutil.copyfileobj(file.file, target, _CHUNK)
 
@@ -211,13 +225,13 @@ def _name(text: str) -> str:
     return "".join(letter if letter.isprintable() and letter not in '<>:"|?*' else "_" for letter in last)[-MOST_NAME:]
 
 
-@routes.get("/{id}", responses=refusals(404))
+@routes.get("/{id}", responses=_TOLD | refusals(404))
 def tell(desk: AtDesk, job: AtJob) -> ToldWhole:
     """Tell how far a job is, picture by picture."""
     return _whole(desk, job)
 
 
-@routes.get("/{id}/events", response_class=EventSourceResponse, responses=refusals(404))
+@routes.get("/{id}/events", response_class=EventSourceResponse, responses=_EVENTS | refusals(404))
 async def tell_events(desk: AtDesk, job: AtJob) -> AsyncIterator[ServerSentEvent]:
     """Tell at once how far a job is, and whenever it gets further; ends with it. Ask again at any time."""
     last: tuple[int, int] | None = None
@@ -245,7 +259,7 @@ def stop(desk: AtDesk, job: AtJob) -> ToldWhole | Response:
     return _whole(desk, job)
 
 
-@routes.get("/{id}/results.zip", response_class=Response, responses=refusals(404))
+@routes.get("/{id}/results.zip", response_class=Response, responses=_RESULTS | refusals(404))
 def send_results(desk: AtDesk, job: AtJob) -> Response:
     """Get everything that is painted, as one zip."""
     numbers = list(desk.ledger.done(job))
@@ -255,7 +269,7 @@ def send_results(desk: AtDesk, job: AtJob) -> Response:
     return StreamingResponse(_zipped(desk, job, numbers), media_type="application/zip", headers=headers)
 
 
-@routes.get("/{id}/results/{number}", response_class=Response, responses=refusals(404))
+@routes.get("/{id}/results/{number}", response_class=Response, responses=_PAINTING | _PART | refusals(404))
 def send_result(desk: AtDesk, job: AtJob, number: Annotated[int, InPath(ge=1, le=100_000)]) -> Response:
     """Get one painting."""
     suffix, media_type = _format(job)

@@ -13,6 +13,7 @@ Every name is ours; what a client called its files stands inside job.json only.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -122,6 +123,11 @@ class Ledger:
     def room(self) -> int:
         """How many bytes may still be written here."""
         return max(0, shutil.disk_usage(self._jobs).free - self._limits.free_bytes)
+
+    def check_room(self, size: int = 0) -> None:
+        """Raises OSError where `size` more bytes do not fit beside what stays free."""
+        if self.room() <= size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def forget(self, coming: Path) -> None:
         """Throw away what did not become a job."""
@@ -235,9 +241,11 @@ class Ledger:
         shutil.rmtree(painted.parent, ignore_errors=True)
         return True
 
-    def drop_films(self, job: Job) -> None:
-        """Nothing more comes of clips that are not whole."""
-        shutil.rmtree(self._jobs / job.id / "film", ignore_errors=True)
+    def drop_work(self, job: Job) -> None:
+        """The job has ended: only what is painted is kept, not what was sent."""
+        for name in ("film", "in"):
+            shutil.rmtree(self._jobs / job.id / name, ignore_errors=True)
+        (self._jobs / job.id / "style").unlink(missing_ok=True)
 
     def lock(self, job: Job) -> FileLock:
         """Who holds it paints the job."""
@@ -267,11 +275,12 @@ class Ledger:
         return None if state.ended is None else state.ended + 3600 * self._limits.keep_hours
 
     def sweep(self) -> int:
-        """Forget what has been kept for its time; gives how many jobs."""
-        now, gone = time.time(), 0
-        for job in self.jobs():
-            until = self.keep_until(self.state(job.id))
-            if until is not None and until < now:
+        """Forget what has been kept for its time, and the oldest of what is too much; gives how many jobs."""
+        now, gone, kept = time.time(), 0, 0
+        ended = [(state.ended, job) for job in self.jobs() if (state := self.state(job.id)).ended is not None]
+        for when, job in sorted(ended, key=lambda one: one[0] or 0, reverse=True):
+            kept += sum(self.done(job).values())
+            if (when or 0) + 3600 * self._limits.keep_hours < now or kept > self._limits.kept_bytes:
                 self.delete(job.id)
                 gone += 1
         unsent = [path for path in self._jobs.iterdir() if not (path / "job.json").exists()]

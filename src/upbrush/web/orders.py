@@ -28,9 +28,11 @@ class Limits:
     is decoded. result_pixels: of one painting. seconds: for one painting that is waited for. job_seconds: for one
     painting of a job. waiting: paintings that may wait in line. jobs_waiting: jobs that may wait or run. jobs_a_client:
     as many of one client's. pictures_a_job: in one job. own_styles: kept on the shelf. keep_hours: how long a job's
-    results are kept. stall_seconds: how long a client may send nothing while it sends. free_bytes: that stay free on
-    the disk. worker_bytes: the address space of a worker, None for all there is. clip_bytes, clip_frames: of one clip
-    that is sent. clip_result_bytes: of each file that is written for it. clip_seconds: for painting it.
+    results are kept. kept_bytes: of all jobs that have ended; beyond, the oldest go. stall_seconds: how long a client
+    may send nothing while it sends. upload_rate: bytes a second that it has to keep after these. head_seconds: until a
+    request's head has come. connections: at once. connections_a_client: as many of one address. free_bytes: that stay
+    free on the disk. worker_bytes: the address space of a worker, None for all there is. clip_bytes, clip_frames: of
+    one clip that is sent. clip_result_bytes: of each file that is written for it. clip_seconds: for painting it.
     """
 
     file_bytes: int = 64 << 20
@@ -45,7 +47,12 @@ class Limits:
     pictures_a_job: int = 1000
     own_styles: int = 200
     keep_hours: float = 24
+    kept_bytes: int = 20 << 30
     stall_seconds: float = 30
+    upload_rate: int = 32 << 10
+    head_seconds: float = 10
+    connections: int = 512
+    connections_a_client: int = 128
     free_bytes: int = 1 << 30
     worker_bytes: int | None = 8 << 30
     clip_bytes: int = 512 << 20

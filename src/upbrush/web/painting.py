@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, File, Form, Request, Response, UploadFil
 from upbrush import __version__
 from upbrush.opening import readable
 from upbrush.web.asking import knobs, parts, unless_gone
-from upbrush.web.desk import AtDesk, Desk, refusals
+from upbrush.web.desk import AtDesk, Desk, refusals, sent, shown
 from upbrush.web.filming import missing
 from upbrush.web.orders import CLIPS, FORMATS, SUFFIXES, WRITTEN, Order
 from upbrush.web.pool import Answer, Lane
@@ -18,8 +18,7 @@ routes = APIRouter(prefix="/v1", tags=["paint"])
 _STAGES = ("style", "read", "paint", "write")
 _PAINTED: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The painting.",
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in WRITTEN.values()},
+        **sent("The painting.", *WRITTEN.values())[200],
         "headers": {
             "Server-Timing": {"description": "Milliseconds of each part.", "schema": {"type": "string"}},
             "Upbrush-Style": {"description": "What it was painted in.", "schema": {"type": "string"}},
@@ -29,10 +28,25 @@ _PAINTED: dict[int | str, dict[str, Any]] = {
 }
 _MAP: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The map, to be laid over the painting: clear where nothing was invented.",
-        "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+        **sent("The map, to be laid over the painting: clear where nothing was invented.", "image/png")[200],
+        "headers": {
+            "Upbrush-Invented": {
+                "description": "The share that was invented.",
+                "schema": {"type": "number"},
+            },
+            "Upbrush-Level": {"description": "Mean level, of 255.", "schema": {"type": "number"}},
+            "Upbrush-Top": {"description": "The level of the darkest colour.", "schema": {"type": "number"}},
+        },
     }
 }
+_ABOUT = shown(
+    200, "What it is, and takes.",
+    service={
+        "version": __version__, "model": "0123456789ab", "scale": 4, "engine": "onnxruntime",
+        "formats": {"in": list(FORMATS), "out": list(WRITTEN), "clips": list(CLIPS)},
+        "limits": {"bytes": 67108864, "pixels": 50000000, "waiting": 64, "keep_hours": 24}, "jobs": True,
+    },
+)  # fmt: skip
 Picture = Annotated[UploadFile, File(description="PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF, HEIC or PPM.")]
 StylePictures = Annotated[list[UploadFile] | None, File(description="Pictures of the style; of several, the mean.")]
 StyleFile = Annotated[UploadFile | None, File(description="A .style file.")]
@@ -55,7 +69,7 @@ class About:
     jobs: bool
 
 
-@routes.get("", responses=refusals())
+@routes.get("", responses=_ABOUT | refusals())
 def tell_about(desk: AtDesk) -> About:
     """What this service is, and how much it takes."""
     limits = desk.limits
@@ -127,9 +141,9 @@ async def _done(
     style_pictures: list[UploadFile] | None,
     style_file: UploadFile | None,
 ) -> Answer:
-    sent = parts(picture=picture, style_picture=style_pictures, style_file=style_file)
+    load = parts(picture=picture, style_picture=style_pictures, style_file=style_file)
     lane = Lane.NOW if order.preview is None else Lane.PREVIEW
-    return await unless_gone(request, desk.pool.run(order, sent, lane))
+    return await unless_gone(request, desk.pool.run(order, load, lane))
 
 
 def _picture(answer: Answer, media_type: str, suffix: str) -> Response:

@@ -1,5 +1,6 @@
 """What the service answers when it cannot do what was asked: a status, a name, and one line in our usual words."""
 
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,11 @@ class Problem(Exception):
         """As plain data: what stands in an answer under `error`, and in a job that failed."""
         return {"type": self.kind, "message": self.message}
 
+    def answer(self) -> tuple[int, dict[str, str], bytes]:
+        """As an answer where there is no framework: status, headers, body."""
+        body = json.dumps({"error": self.fields()}).encode()
+        return self.status, {"content-type": "application/json", "content-length": str(len(body)), **self.headers}, body
+
 
 def failed(head: Mapping[str, Any]) -> Problem:
     """The problem that a worker tells of, which is believed no more than the file that it read.
@@ -54,6 +60,11 @@ def problem_of(error: UpbrushError) -> Problem:
 def limit(message: str) -> Problem:
     """More than this service takes."""
     return Problem(TOO_LARGE, "LimitError", message)
+
+
+def no_room() -> Problem:
+    """What stays free on the disk would not."""
+    return Problem(507, "LimitError", "there is no room on the service's disk; try again later")
 
 
 def unknown(what: str) -> Problem:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 JOBS_AT_ONCE = 4  # so that a short one need not wait for a long one
 LOOK_SECONDS = 0.25  # between two looks at whether a job was called off, and words on how far it is
 SWEEP_SECONDS = 60.0
+MOST_RUNS = 5  # of a job; after as many that took the service down with them it is not begun again
 AGAIN_SECONDS = 5.0  # until a picture is tried again that no worker could be had for
 
 
@@ -129,6 +130,7 @@ class Runner:
                 state = self._ledger.state(job.id)
                 if state.state not in ledgers.ENDED:
                     self._ledger.write_state(job, replace(state, state=ledgers.CANCELLED, ended=time.time()))
+                    self._ledger.drop_work(job)
                     self._metrics.jobs.labels(ledgers.CANCELLED).inc()
         except (Timeout, FileNotFoundError):  # somebody paints it, and will see
             pass
@@ -188,11 +190,34 @@ class Runner:
         try:
             state = await asyncio.to_thread(self._ledger.state, id)
             if state.state not in ledgers.ENDED:
-                await self._paint(_Run(job, replace(state, state=ledgers.RUNNING, runs=state.runs + 1)))
+                await self._begin(job, state)
         finally:
             lock.release()
         if job.order.kind == VIDEO:
             await asyncio.to_thread(self.recover)
+
+    async def _begin(self, job: Job, state: State) -> None:
+        """Paint a job, or give up one that was begun too often: whoever begins it is counted before, on the disk."""
+        if state.runs >= MOST_RUNS:
+            words = f"the service ended {state.runs} times in the middle of this job, which is not begun again"
+            state.error = {"type": "InternalError", "message": f"{words}; send its pictures in smaller jobs"}
+            await self._end(job, state, ledgers.FAILED)
+            return
+        run = _Run(job, replace(state, state=ledgers.RUNNING, runs=state.runs + 1))
+        await asyncio.to_thread(self._ledger.write_state, job, run.state)
+        try:
+            await self._paint(run)
+        except asyncio.CancelledError:  # the service was told to stop, which is no fault of the job's
+            run.state.runs -= 1
+            self._ledger.write_state(job, run.state)
+            raise
+
+    async def _end(self, job: Job, state: State, ended: str) -> None:
+        """Write down how a job ended."""
+        state.state, state.ended, state.tiles = ended, time.time(), {}
+        await asyncio.to_thread(self._ledger.write_state, job, state)
+        await asyncio.to_thread(self._ledger.drop_work, job)
+        self._metrics.jobs.labels(ended).inc()
 
     async def _paint(self, run: _Run) -> None:
         job, state = run.job, run.state
@@ -220,10 +245,7 @@ class Runner:
         if not painted and state.error is None and state.failed:
             state.error = next(iter(state.failed.values()))
         ended = ledgers.CANCELLED if called_off else ledgers.FAILED if state.error else ledgers.DONE
-        state.state, state.ended, state.tiles = ended, time.time(), {}
-        await asyncio.to_thread(self._ledger.write_state, job, state)
-        await asyncio.to_thread(self._ledger.drop_films, job)
-        self._metrics.jobs.labels(ended).inc()
+        await self._end(job, state, ended)
 
     async def _all_done(self, watching: "asyncio.Task[None]", work: "list[asyncio.Task[None]]") -> None:
         """Wait for every picture, or for the job to be called off. Raises what a picture raises."""
@@ -264,8 +286,12 @@ class Runner:
             try:
                 with await asyncio.to_thread(ledger.open_part, job, number) as file:
 
+                    def keep(data: bytes) -> None:
+                        ledger.check_room(len(data))
+                        file.write(data)
+
                     async def sink(data: bytes) -> None:
-                        await asyncio.to_thread(file.write, data)
+                        await asyncio.to_thread(keep, data)
 
                     while not await self._tried(run, number, load, told, sink):
                         await asyncio.sleep(AGAIN_SECONDS)
@@ -280,6 +306,7 @@ class Runner:
         job, ledger = run.job, self._ledger
 
         def told(done: int, total: int) -> None:
+            ledger.check_room()  # its process writes by itself, and ends with what is raised here
             run.tiles[number] = (done, total)
 
         async with self._filming:

@@ -4,17 +4,22 @@ import logging
 import os
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from upbrush.web.app import create_app
+from upbrush.web.connection import bounded
 from upbrush.web.desk import Settings
+from upbrush.web.guard import MOST_HEAD_BYTES
+from upbrush.web.orders import Limits
 
-MOST_CONNECTIONS = 512  # below what a process may usually have open
+MOST_FILES = 8192  # open at once
 CLOSING_SECONDS = 3  # for answers that are under way; jobs go on another time
 ENDING_SECONDS = 10.0  # for everything, from the signal on
 
@@ -30,14 +35,31 @@ def application(settings: Settings) -> FastAPI:
     return create_app(settings)
 
 
-def run(app: FastAPI, listening: socket.socket) -> None:
-    """Serve. Nothing about who asks is logged."""
-    options = uvicorn.Config(
-        app, access_log=False, log_level="warning", server_header=False, proxy_headers=False,
-        timeout_graceful_shutdown=CLOSING_SECONDS, timeout_keep_alive=30, limit_concurrency=MOST_CONNECTIONS,
-        lifespan="on",
+def options(app: ASGIApp, limits: Limits) -> uvicorn.Config:
+    """How uvicorn serves. Nothing about who asks is logged."""
+    return uvicorn.Config(
+        app, http=bounded(limits), h11_max_incomplete_event_size=MOST_HEAD_BYTES, ws="none", access_log=False,
+        log_level="warning", server_header=False, proxy_headers=False, timeout_graceful_shutdown=CLOSING_SECONDS,
+        timeout_keep_alive=30, lifespan="on",
     )  # fmt: skip
-    _Server(options).run(sockets=[listening])
+
+
+def run(app: FastAPI, limits: Limits, listening: socket.socket) -> None:
+    """Serve until the program is told to stop."""
+    _allow_files()
+    _Server(options(app, limits)).run(sockets=[listening])
+
+
+def _allow_files() -> None:
+    """Let this process have as many files open as it may: each picture of a form may be one, each connection is."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Server(uvicorn.Server):

@@ -10,7 +10,7 @@ from fastapi import APIRouter, File, Form, Path, Request, Response, UploadFile
 
 from upbrush import styles
 from upbrush.web.asking import Words, parts, unless_gone
-from upbrush.web.desk import AtDesk, refusals
+from upbrush.web.desk import AtDesk, refusals, sent, shown
 from upbrush.web.orders import Order
 from upbrush.web.painting import StyleFile
 from upbrush.web.pool import Lane
@@ -49,9 +49,16 @@ _EXAMPLE = {
     "licence": "public domain work; this code CC0", "preview": "/v1/styles/monet/preview",
     "file": "/v1/styles/monet", "own": False,
 }  # fmt: skip
-_LISTED: dict[int | str, dict[str, Any]] = {
-    200: {"description": "All styles.", "content": {"application/json": {"example": {"styles": [_EXAMPLE]}}}}
+_OWN = {
+    "name": "my-cat", "title": "My cat", "artist": "", "source": "", "licence": "",
+    "preview": "/v1/styles/my-cat/preview", "file": "/v1/styles/my-cat", "own": True,
+}  # fmt: skip
+_MADE = shown(201, "The style as it is listed.", own=_OWN) | refusals(409, 415, 429, 500, 503, 507)
+_LISTED = shown(200, "All styles.", library={"styles": [_EXAMPLE]})
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The .style file.", "content": {"application/json": {"schema": {"type": "object"}}}}
 }
+_PREVIEW = {**sent("The picture.", *_KINDS.values()), 304: {"description": "It has not changed (If-None-Match)."}}
 
 
 @routes.get("", responses={**_LISTED, **refusals()})
@@ -60,7 +67,7 @@ def list_styles(desk: AtDesk) -> Styles:
     return Styles([_shown(entry) for entry in desk.shelf.entries()])
 
 
-@routes.post("", status_code=201, responses=refusals(409, 415, 429, 500, 503, 507))
+@routes.post("", status_code=201, responses=_MADE)
 async def make_style(
     request: Request,
     response: Response,
@@ -76,16 +83,16 @@ async def make_style(
     """Keep a style of one's own: made of pictures, from a .style file, or of words such as a blend."""
     name_of(name)  # before work is done for it
     order = Order("style", style, words={"name": name, "artist": artist, "source": source, "licence": licence})
-    sent = parts(picture=picture, style_file=style_file)
-    answer = await unless_gone(request, desk.pool.run(order, sent, Lane.NOW))
+    load = parts(picture=picture, style_file=style_file)
+    answer = await unless_gone(request, desk.pool.run(order, load, Lane.NOW))
     made = styles.loads(answer.data, "the style")
     entry = await asyncio.to_thread(desk.shelf.add, made, desk.limits.own_styles)
-    shown = _shown(entry)
-    response.headers["location"] = shown.file
-    return shown
+    told = _shown(entry)
+    response.headers["location"] = told.file
+    return told
 
 
-@routes.get("/{name}", response_class=Response, responses=refusals(404))
+@routes.get("/{name}", response_class=Response, responses=_FILE | refusals(404))
 def send_style(desk: AtDesk, name: Name) -> Response:
     """Get a style as a .style file, which `upbrush paint --style` takes, too."""
     entry = desk.shelf.find(name)
@@ -94,18 +101,18 @@ def send_style(desk: AtDesk, name: Name) -> Response:
     return Response(content, media_type="application/json", headers={"content-disposition": file})
 
 
-@routes.get("/{name}/preview", response_class=Response, responses=refusals(404))
+@routes.get("/{name}/preview", response_class=Response, responses=_PREVIEW | refusals(404))
 def send_preview(request: Request, desk: AtDesk, name: Name) -> Response:
     """Get a photograph painted in the style."""
-    shown = desk.shelf.find(name).style.preview
-    kind = next((kind for start, kind in _KINDS.items() if shown and shown.startswith(start)), None)
-    if shown is None or kind is None:
+    content = desk.shelf.find(name).style.preview
+    kind = next((kind for start, kind in _KINDS.items() if content and content.startswith(start)), None)
+    if content is None or kind is None:
         raise unknown(f"style {name!r} has no preview")
-    tag = f'"{hashlib.sha256(shown).hexdigest()[:32]}"'
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     headers = {"etag": tag, "cache-control": "private, no-cache"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
-    return Response(shown, media_type=kind, headers=headers)
+    return Response(content, media_type=kind, headers=headers)
 
 
 @routes.delete("/{name}", status_code=204, responses=refusals(404))

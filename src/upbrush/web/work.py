@@ -117,7 +117,7 @@ class Workshop:
         return Done(file.getbuffer(), facts)
 
     def _style(self, order: Order, parts: list[Part], told: Told) -> Done:
-        pictures = [Part(STYLE_PICTURE, part.data) for part in parts if part.role == PICTURE]
+        pictures = [Part(STYLE_PICTURE, part.data) for part in parts if part.role in (PICTURE, STYLE_PICTURE)]
         style = self._chosen(order, [*pictures, *(part for part in parts if part.role == STYLE_FILE)])
         if style is None:
             raise StyleError("a style is made from one picture or more, a .style file or words, found none")

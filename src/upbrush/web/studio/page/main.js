@@ -37,6 +37,7 @@ const urls = {}; // what is shown now: before, after, overlay
 
 let painter = null;
 let result = null;
+let left = null; // a job at the service that nobody waits for any more, and what it was asked for
 
 /** What is asked for now. @returns {import("./server.js").Order} */
 function order() {
@@ -134,6 +135,9 @@ function fresh(use, blob) {
   return urls[use];
 }
 
+/** Are two orders for the same painting? */
+const alike = (one, other) => one.file === other.file && JSON.stringify(one) === JSON.stringify(other);
+
 /** A preview is there. */
 function shown(blob, fine, milliseconds) {
   answered();
@@ -146,16 +150,31 @@ function shown(blob, fine, milliseconds) {
   if (fine) announce(say("previewed"));
 }
 
-/** Paint at full size; or wait for what is being painted since before a reload. @param {string|null} [job] */
+/**
+ * Paint at full size; or wait for what the service paints since before a reload, or since its answer was lost.
+ *
+ * @param {string|null} [job]
+ */
 async function paintFull(job = null) {
   const asked = order();
   easel.rest();
-  const done = await work("painting", secondsOf(easel, asked), async (watch) =>
-    job ? { blob: await painter.follow(job, watch) } : painter.paint(asked, { ...watch, began: keepJob }),
-  );
-  keepJob(null);
+  job ??= left && painter.follow && alike(left.asked, asked) ? left.id : null;
+  const began = (id) => {
+    left = { id, asked };
+    keepJob(id);
+  };
+  const over = () => keepJob((left = null));
+  if (job) {
+    began(job);
+    settle();
+  }
+  const done = await work("painting", secondsOf(easel, asked), async (watch) => {
+    const told = { ...watch, began, over, silent: complain, heard: answered };
+    return job ? { blob: await painter.follow(job, told) } : painter.paint(asked, told);
+  });
   if (!done) {
     $("paint").focus();
+    if (left) remark(say("left_there"));
     return changed();
   }
   const film = done.blob.type.startsWith("video/");
@@ -195,7 +214,9 @@ async function invented() {
   if (urls.overlay) return hideInvented();
   easel.rest();
   const asked = order();
-  const found = await work("looking", INVENTING * secondsOf(easel, asked), (watch) => painter.invented(asked, watch));
+  const found = await work("looking", INVENTING * secondsOf(easel, asked), (watch) =>
+    painter.invented(asked, { ...watch, silent: complain, heard: answered }),
+  );
   $("invented").focus();
   if (!found) return;
   viewer.overlay(fresh("overlay", found.blob));

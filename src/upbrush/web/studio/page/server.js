@@ -12,14 +12,21 @@
  * @property {string} format png, jpeg or webp; of a clip mp4, webm, gif or webp
  * @property {boolean} [clip]
  *
- * @typedef {{signal?: AbortSignal, progress?: (share: number) => void, began?: (id: string) => void}} Watch
- *   began: told of the job that goes on even where the page does not
+ * @typedef {Object} Watch
+ * @property {AbortSignal} [signal]
+ * @property {(share: number) => void} [progress]
+ * @property {(id: string) => void} [began] told of the job that goes on even where the page does not
+ * @property {() => void} [over] told when that job is there no longer
+ * @property {(error: Error) => void} [silent] told that the service does not answer; it is asked again
+ * @property {() => void} [heard] told that it has answered
  */
-import { UpbrushError } from "../engine/errors.js";
+import { UpbrushError, stopped } from "../engine/errors.js";
 import { wordsOf } from "../engine/png.js";
 
 const AT_ONCE_PX = 147_000; // more pixels are more than one tile, and painted as a job, which tells how far it is
 const QUALITY = 95;
+const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 15_000]; // before the service is asked again
+const DOWNLOADS = 4; // how often a result is tried to be had
 
 export class Server {
   /** @param {Object} about what the service says of itself */
@@ -87,26 +94,41 @@ export class Server {
     return this.follow(id, watch);
   }
 
-  /** Wait for a job's result; the service forgets it when it is here. @param {string} id @returns {Promise<Blob>} */
-  async follow(id, { signal, progress } = {}) {
+  /**
+   * Wait for a job's result. The service forgets the job when its result is here, or when the person stops it: whatever
+   * else happens, hours of painting stay where they are, and can be followed again.
+   *
+   * @param {string} id @param {Watch} [watch] @returns {Promise<Blob>}
+   */
+  async follow(id, watch = {}) {
     const place = `v1/jobs/${encodeURIComponent(id)}`;
+    const forget = async () => {
+      const answer = await asked(place, { method: "DELETE" }).catch(() => null);
+      if (answer?.status === 200) await asked(place, { method: "DELETE" }).catch(() => null); // it had not ended
+      watch.over?.();
+    };
     try {
-      await ended(place, signal, progress);
-      const { results, error } = await (await asked(place)).json();
+      const { results, error } = await ended(place, watch);
       const failed = results[0]?.error ?? error;
-      if (failed) throw new UpbrushError(failed.type, failed.message);
-      return await (await asked(results[0].url.replace(/^\//, ""), { signal })).blob();
-    } finally {
-      const stopped = await asked(place, { method: "DELETE" }).catch(() => null);
-      if (stopped?.status === 200) await asked(place, { method: "DELETE" }).catch(() => null); // it had not ended
+      if (!failed && results[0]?.url) {
+        const blob = await brought(results[0].url.replace(/^\//, ""), watch);
+        await forget();
+        return blob;
+      }
+      watch.over?.(); // nothing will come of it
+      throw failed ? new UpbrushError(failed.type, failed.message) : stopped();
+    } catch (error) {
+      if (watch.signal?.aborted) await forget();
+      else if (error.status === 404) watch.over?.();
+      throw error;
     }
   }
 
-  /** Is the job still there? @param {string} id */
+  /** Is the job still there? Where nobody answers it may be. @param {string} id */
   async knows(id) {
     return asked(`v1/jobs/${encodeURIComponent(id)}`).then(
       () => true,
-      () => false,
+      (error) => error.status !== 404,
     );
   }
 }
@@ -129,7 +151,10 @@ function formOf(order) {
   return form;
 }
 
-/** One request; an answer that is no good is thrown as the service says it. Who is asked to wait, waits. */
+/**
+ * One request; an answer that is no good is thrown as the service says it. Who is asked to wait, waits. A proxy's word
+ * that there is no service is thrown as fetch throws it where nobody answers.
+ */
 async function asked(path, how = {}) {
   for (;;) {
     const answer = await fetch(new URL(path, document.baseURI), how);
@@ -137,36 +162,83 @@ async function asked(path, how = {}) {
     const { error } = await answer.json().catch(() => ({ error: null }));
     const seconds = Number(answer.headers.get("Retry-After"));
     if ((answer.status !== 429 && answer.status !== 503) || !(seconds > 0)) {
-      throw new UpbrushError(error?.type ?? "Error", error?.message ?? `${answer.status} ${answer.statusText}`);
+      const words = error?.message ?? `${answer.status} ${answer.statusText}`;
+      if (!error && answer.status >= 500) throw new TypeError(words);
+      throw Object.assign(new UpbrushError(error?.type ?? "Error", words), { status: answer.status });
     }
     await pause(seconds * 1000, how.signal);
   }
 }
 
+/** Does an error pass by itself, when the service is there again? */
+const passes = (error) => error instanceof TypeError || error.status >= 500;
+
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => {
+    signal?.throwIfAborted();
+    const off = () => {
       clearTimeout(timer);
       reject(signal.reason);
-    });
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", off);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", off, { once: true });
   });
 }
 
-/** Wait for a job's end by its events. */
-function ended(place, signal, progress) {
+/** Wait for a job's end: by its events, and where they break off by asking, ever less often. @returns what it became */
+async function ended(place, { signal, progress, silent, heard }) {
+  for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(2 * wait, LONGEST_PAUSE_MS)) {
+    if (await listened(place, signal, progress)) wait = FIRST_PAUSE_MS;
+    try {
+      const job = await (await asked(place, { signal })).json();
+      heard?.();
+      if (job.state !== "waiting" && job.state !== "running") return job;
+      progress?.(job.progress);
+    } catch (error) {
+      if (!passes(error)) throw error;
+      silent?.(error);
+    }
+    await pause(wait, signal);
+  }
+}
+
+/** Listen to a job's events until they end, however they do. @returns {Promise<boolean>} whether anything was heard */
+function listened(place, signal, progress) {
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const events = new EventSource(new URL(`${place}/events`, document.baseURI));
+    let any = false;
     const end = (settle, value) => {
       events.close();
+      signal?.removeEventListener("abort", off);
       settle(value);
     };
-    events.addEventListener("progress", ({ data }) => progress?.(JSON.parse(data).progress));
-    for (const name of ["done", "failed", "cancelled"]) events.addEventListener(name, () => end(resolve));
-    events.addEventListener("error", () => {
-      // What the browser does not ask for again by itself is answered by asking for the job.
-      if (events.readyState === EventSource.CLOSED) end(resolve);
+    const off = () => end(reject, signal.reason);
+    events.addEventListener("progress", ({ data }) => {
+      any = true;
+      progress?.(JSON.parse(data).progress);
     });
-    signal?.addEventListener("abort", () => end(reject, signal.reason));
+    for (const name of ["done", "failed", "cancelled", "error"]) {
+      events.addEventListener(name, () => end(resolve, any));
+    }
+    signal?.addEventListener("abort", off, { once: true });
   });
+}
+
+/** Bring a result; one that breaks off on its way is tried again, a few times. @returns {Promise<Blob>} */
+async function brought(url, { signal, silent, heard }) {
+  for (let turn = 1, wait = FIRST_PAUSE_MS; ; turn += 1, wait *= 2) {
+    try {
+      const blob = await (await asked(url, { signal })).blob();
+      heard?.();
+      return blob;
+    } catch (error) {
+      if (!passes(error) || turn === DOWNLOADS) throw error;
+      silent?.(error);
+    }
+    await pause(wait, signal);
+  }
 }
