@@ -8,7 +8,7 @@ rendering one frame after the other with cached mods, and as many at once as `up
 the same runtime and threads. Shares of both ways of the engine are taken within rounds. Then, once: what each stage
 costs by itself, how late live frames are, and the peak memory of clips of 1 and of 4 lengths.
 
-    python benchmarks/video.py --encoders        # instead: what the presets of H.264 cost and keep
+    python benchmarks/video.py --encoders        # instead: what the presets of H.264 and HEVC cost and keep
 """
 
 import argparse
@@ -37,6 +37,7 @@ from upbrush.video import command, live, reading, work
 from upbrush.video.asked import Asked
 from upbrush.video.brush import Brush, marked
 from upbrush.video.clip import Frame
+from upbrush.video.codecs import CODECS
 from upbrush.video.conversion import Writer
 from upbrush.video.encoding import Encoder, add_video
 from upbrush.video.sources import Address
@@ -46,7 +47,10 @@ SEED, TARGET = 0, 0.85
 STYLE = "monet"
 ALONE, AT_ONCE = "the engine alone", "the engine alone, frames at once"
 LIVE_SECONDS = 15.0
-PRESETS = (("medium", 17), ("faster", 17), ("veryfast", 17), ("veryfast", 16))
+PRESETS = (
+    *(("h264", preset, crf) for preset, crf in (("medium", 17), ("faster", 17), ("veryfast", 17), ("veryfast", 16))),
+    *(("hevc", preset, 20) for preset in ("medium", "fast")),
+)
 SHORT = 100  # frames; the long clip has four times as many
 
 
@@ -162,7 +166,7 @@ def stages(clip: Path, folder: Path, painter: Painter) -> dict[str, float]:
 
 
 def encoders(clip: Path, folder: Path, painter: Painter, hands: int) -> list[list[str]]:
-    """Processor milliseconds, size and error of painted frames by preset and crf of H.264."""
+    """Processor milliseconds, size and error of painted frames by preset and crf."""
     rows = []
     for style in (None, STYLE):
         job = job_of(clip, folder / "encoders.mkv", painter, style)
@@ -170,9 +174,9 @@ def encoders(clip: Path, folder: Path, painter: Painter, hands: int) -> list[lis
         painted = brush.paint(marked(reading.frames(job.clip)), None, hands)
         done = [Frame(p.frame.pts, p.frame.duration, steady.next(p.low, p.frame.pixels, p.cut)) for p in painted]
         wanted = [Writer(job.target.pixels, job.target.colour).frame(frame).to_ndarray() for frame in done]
-        for preset, crf in PRESETS:
-            codec = replace(job.target.codec, options={"preset": preset})
-            path = folder / f"{style}-{preset}-{crf}.mkv"
+        for name, preset, crf in PRESETS:
+            codec = replace(CODECS[name], options={**CODECS[name].options, "preset": preset})
+            path = folder / f"{style}-{name}-{preset}-{crf}.mkv"
             began = time.process_time()
             with av.open(str(path), "w") as container:
                 stream = add_video(container, replace(job.target, codec=codec, crf=crf))
@@ -190,7 +194,7 @@ def encoders(clip: Path, folder: Path, painter: Painter, hands: int) -> list[lis
                 for a, b in zip(wanted, got, strict=True)
             ])  # fmt: skip
             size, psnr = path.stat().st_size / len(done) / 1e3, 10 * np.log10(255**2 / error)
-            rows.append([style or "restored", preset, str(crf), f"{spent:.0f}", f"{size:.1f}", f"{psnr:.2f}"])
+            rows.append([style or "restored", name, preset, str(crf), f"{spent:.0f}", f"{size:.1f}", f"{psnr:.2f}"])
     return rows
 
 
@@ -276,7 +280,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--no-rival", action="store_true", help="leave SRVGG out: it needs torch and spandrel")
     parser.add_argument("--clip", type=Path, help="a clip instead of the drawn one")
-    parser.add_argument("--encoders", action="store_true", help="compare the presets of H.264, and stop")
+    parser.add_argument("--encoders", action="store_true", help="compare presets of H.264 and HEVC, and stop")
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.peak:
@@ -288,7 +292,7 @@ def main() -> None:
         if args.encoders:
             clip = draw_clip(Path(folder) / "clip.mp4", *(int(side) for side in args.size.split("x")), args.frames)
             rows = encoders(clip, Path(folder), *command.opened(threads=args.threads))
-            record.show(["", "preset", "crf", "processor ms a frame", "KB a frame", "PSNR of luma, dB"], rows)
+            record.show(["", "codec", "preset", "crf", "processor ms a frame", "KB a frame", "PSNR of luma, dB"], rows)
             return
         results = measure(args, Path(folder))
     settings = {"seed": SEED, "rounds": args.rounds, "size": args.size, "frames": args.frames}

@@ -15,6 +15,7 @@ from upbrush.video import reading
 from upbrush.video.clip import BT601, BT709, BT2020, FULL, LIMITED, Colour, Frame, Turn
 from upbrush.video.codecs import described
 from upbrush.video.conversion import Reader, Writer
+from upbrush.video.damage import Damage
 from upbrush.video.timing import decoding_times, read_time, told_time
 
 
@@ -81,6 +82,72 @@ def test_a_part_is_what_is_shown_in_it(tmp_path):
     _, rest = read(path, begin=Fraction(1, 2), end=Fraction(1), skip=5)
     assert [frame.pts for frame in rest] == [frame.pts for frame in part[5:]]
     assert clip.seconds == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "every"), [(".ts", "libx264", 12), (".ts", "libx264", 99), (".mpg", "mpeg2video", 12)]
+)
+@pytest.mark.parametrize("begin", [Fraction(1, 5), Fraction(7, 5)])
+def test_a_part_begins_where_it_should_where_seeks_are_not_exact(tmp_path, suffix, codec, every, begin):
+    """A container without an index lands anywhere, behind the place or between two key frames."""
+    frames = [scene(index, 48, 64) for index in range(65)]
+    options = {"g": f"{every}", "bf": "2"}
+    path = write_clip(tmp_path / f"a{suffix}", frames, codec=codec, time_base=Fraction(1, 25), options=options)
+    clip, whole = read(path)
+    _, part = read(path, begin=begin)
+    wanted = [frame for frame in whole if frame.pts * clip.time_base >= begin]
+    assert len(wanted) >= 25
+    assert [frame.pts for frame in part] == [frame.pts for frame in wanted]
+    np.testing.assert_array_equal(part[0].pixels, wanted[0].pixels)
+
+
+def hurt(path, kind):
+    """A clip of a hundred frames, damaged in the middle: with when frames were shown before."""
+    write_clip(path, shots(100, height=48, width=64), options={"g": "12"})
+    pts, data = [frame.pts for frame in read(path)[1]], bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        middle = [packet.pos for packet in container.demux(video=0) if packet.size][50]
+    if kind == "packets":
+        at = middle // 188 * 188
+        del data[at : at + 10 * 188]
+    elif kind == "bytes":
+        data[middle : middle + 200] = bytes(255 - byte for byte in data[middle : middle + 200])
+    path.write_bytes(data)
+    return pts
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.mkv", "bytes"), ("a.mp4", "bytes"), ("a.ts", "packets")])
+def test_frames_that_are_lost_in_the_middle_are_counted(tmp_path, name, kind):
+    pts, damage = hurt(tmp_path / name, kind), Damage()
+    _, got = read(tmp_path / name, damage=damage)
+    assert len(got) < 100
+    assert damage.lost == 100 - len(got)
+    assert {frame.pts for frame in got} <= set(pts)  # what is left is at its own time
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".ts", ".avi"])
+def test_nothing_is_lost_of_a_sound_clip(tmp_path, suffix):
+    path = write_clip(tmp_path / f"a{suffix}", shots(40), rate=Fraction(24000, 1001), options={"bf": "0"})
+    damage = Damage()
+    _, got = read(path, damage=damage)
+    assert (len(got), damage.lost, damage.flawed) == (40, 0, 0)
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_rate_that_varies_is_no_damage(tmp_path, suffix):
+    times = [40 * index + 200 * (index > 10) + 7 * (index % 3) for index in range(40)]
+    path = write_clip(tmp_path / f"a{suffix}", shots(40), times=times, time_base=Fraction(1, 1000))
+    damage = Damage()
+    read(path, damage=damage)
+    assert (damage.frames, damage.lost) == (40, 0)
+
+
+def test_a_frame_that_is_shown_longer_is_no_damage_where_packets_tell(tmp_path):
+    times = [40 * index + 200 * (index > 10) for index in range(40)]
+    path = write_clip(tmp_path / "a.mp4", shots(40), times=times, time_base=Fraction(1, 1000))
+    damage = Damage()
+    read(path, damage=damage)
+    assert (damage.frames, damage.lost) == (40, 0)
 
 
 @pytest.mark.parametrize(("turn", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)), (270, (0, -1))])

@@ -255,7 +255,9 @@ def test_odd_sides_are_moved_on_or_refused(tmp_path):
         ("a.mp4", {"crf": 60}, "crf 60 is not for H.264"),
         ("a.mov", {"codec": "prores", "crf": 5}, "it has none; drop it"),
         ("a.gif", {"crf": 20}, "has no codec and no crf"),
-        ("a.xyz", {}, "there is no clip format of that suffix"),
+        ("a.xyz", {}, "clips are not written as .xyz; expected .mp4"),
+        ("a.flv", {}, "clips are not written as .flv; expected .mp4"),
+        ("a.avi", {"codec": "ffv1"}, "clips are not written as .avi; expected .mp4"),
     ],
 )
 def test_what_cannot_be_written_is_told_before_any_work(tmp_path, name, options, words):

@@ -82,10 +82,6 @@ def frames(clip: Clip, begin: Fraction, end: Fraction | None, skip: int) -> Iter
             pts += duration
 
 
-def _seen_through(image: Image.Image) -> bool:
-    return image.has_transparency_data and int(np.asarray(image.convert("RGBA"))[..., 3].min()) < 255
-
-
 def _duration(image: Image.Image, kind: str) -> int:
     """Ticks that the present frame lasts."""
     image.load()  # WebP tells it only then

@@ -8,6 +8,9 @@ from upbrush.video.clip import Pixels
 
 ANIMATIONS = {".gif": "gif", ".webp": "webp", ".png": "png", ".apng": "png"}
 MPEG4_FAMILY = (".mp4", ".m4v", ".mov")
+TRANSPORT = (".ts", ".m2ts")
+# Where each frame keeps its time, at any rate and coded in any order: FLV, AVI and others move it.
+CONTAINERS = (*MPEG4_FAMILY, ".mkv", ".webm", *TRANSPORT)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ CODECS = {
         Codec("h264", "H.264", "libx264", (*_YUV8, *_YUV10), 16, options={"preset": "veryfast"}),
         Codec(
             "hevc", "HEVC", "libx265", (*_YUV8, *_YUV10, *_YUV12), 20,
-            options={"preset": "medium", "x265-params": "log-level=error:frame-threads=2:pools=2"},
+            options={"preset": "fast", "x265-params": "log-level=error:frame-threads=2:pools=2"},
         ),
         Codec(
             "av1", "AV1", "libsvtav1", ("yuv420p", "yuv420p10le"), 24, 63,
@@ -54,7 +57,7 @@ CODECS = {
     )
 }  # fmt: skip
 # Where players look for them: FFmpeg would put FFV1 into an .mp4, too, and nothing would show it.
-HOMES = {"ffv1": (".mkv", ".avi", ".nut"), "prores": (".mov", ".mkv"), "vp9": (".webm", ".mkv", ".mp4")}
+HOMES = {"ffv1": (".mkv",), "prores": (".mov", ".mkv"), "vp9": (".webm", ".mkv", ".mp4")}
 UNLISTED = ("h264", "hevc")  # what containers take that do not say what they take, as .ts
 ALIASES = {"h.264": "h264", "avc": "h264", "x264": "h264", "h265": "hevc", "h.265": "hevc", "x265": "hevc"}
 DEEP_DEFAULT, DEFAULT = "hevc", "h264"

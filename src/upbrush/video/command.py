@@ -25,12 +25,14 @@ from upbrush.console import (
     complain,
     need,
 )
-from upbrush.errors import ClipError, ConfigError
+from upbrush.errors import ClipError, ConfigError, PictureError
 from upbrush.video.asked import Asked
 
 if TYPE_CHECKING:
     from upbrush.painter import Painter
-    from upbrush.video.work import Job
+    from upbrush.video.clip import Clip
+    from upbrush.video.encoding import Target
+    from upbrush.video.work import Job, Told
 
 PARTS = "audio, subtitles, attachments or covers"
 
@@ -148,6 +150,7 @@ def planned(asked: Asked, painter: "Painter", overwrite: bool) -> "Job":
     size = target_size(seen.width, seen.height, asked.scale, asked.size, painter.engine.scale)
     exact = asked.size is not None and asked.size[:1].isdigit()
     target = encoding.plan(target_path, seen, size, codec=asked.codec, crf=asked.crf, exact=exact)
+    _see_eyes(seen, target, asked.stereo)
     knobs = replace(knobs, scale=None, size=f"{target.width}x{target.height}")
     mask = masks.open_mask(asked.mask, asked.only, asked.faces)
     job = work.Job(
@@ -157,11 +160,26 @@ def planned(asked: Asked, painter: "Painter", overwrite: bool) -> "Job":
     return replace(job, plan=_plan(asked, job, painter))
 
 
+def _see_eyes(clip: "Clip", target: "Target", stereo: str | None) -> None:
+    """Raises ClipError, ConfigError where a frame or its painting cannot be halved."""
+    import numpy as np
+
+    from upbrush import panorama
+    from upbrush.picture import Picture
+
+    try:
+        panorama.eyes(Picture(np.empty((clip.height, clip.width, 3), np.uint8)), stereo)
+    except PictureError as error:
+        raise ClipError(f"{clip.path}: {error}") from None
+    panorama.eye_target((target.height, target.width), stereo)
+
+
 def _plan(asked: Asked, job: "Job", painter: "Painter") -> dict[str, Any]:
     """All that the painted frames depend on: segments of another plan are not gone on from."""
     import av
 
     from upbrush import __version__
+    from upbrush.video import masks
     from upbrush.video.segments import fingerprint
 
     knobs, timeline = job.knobs, job.timeline
@@ -182,6 +200,7 @@ def _plan(asked: Asked, job: "Job", painter: "Painter") -> dict[str, Any]:
         "knobs": [knobs.strength, knobs.fidelity, knobs.keep_colours, knobs.size, knobs.wrap, knobs.stereo],
         "mask": None if asked.mask is None else fingerprint(asked.mask),
         "only": asked.only,
+        "faces": None if not asked.only or asked.faces is None else fingerprint(masks.detector(asked.faces)),
         "steady": job.steady,
         "prepared": repr(job.prepared),
         "cut": repr(job.cut),
@@ -221,20 +240,31 @@ def _paint(job: "Job", painter: "Painter", hands: int, quiet: bool) -> None:
     try:
         with meter(quiet) as tick, Notes(tick) as notes:
             notes.picture = str(job.clip.path)
+            if job.clip.interlaced:
+                complain(f"{job.clip.path}: is interlaced and painted as it is stored; deinterlace it first")
             told = work.run(job, painter, tick.frames, hands)
     except KeyboardInterrupt:
         complain("stopped; whole segments are kept, the same command goes on from there")
         raise typer.Exit(INTERRUPTED) from None
-    if told.missing > 1:
-        complain(
-            f"{job.clip.path}: ends after {told.frames} of {told.frames + told.missing} frames, it is cut short or "
-            f"damaged; {job.target.path} has what there is"
-        )
+    if told.missing > told.short or told.short > 1 or told.flawed:
+        complain(f"{job.clip.path}: {_damage(told)}; {job.target.path} has what there is")
         raise typer.Exit(SOME_FAILED)
     if not quiet:
         rate = told.painted / told.seconds if told.seconds else 0.0
         size = f"{job.target.width}x{job.target.height}"
         complain(f"{job.target.path}: {told.frames} frames of {size}, {told.painted} painted now, {rate:.2f} a second")
+
+
+def _damage(told: "Told") -> str:
+    """What is wrong with a clip, in words."""
+    lost, said = told.missing - told.short, []
+    if told.short > 1:
+        said.append(f"ends after {told.frames} of {told.frames + told.missing} frames")
+    if lost:
+        said.append(f"{lost} frame{'s are' if lost > 1 else ' is'} missing before its end")
+    if told.flawed:
+        said.append(f"{told.flawed} frame{'s are' if told.flawed > 1 else ' is'} not whole")
+    return f"{', '.join(said)}, it is cut short or damaged"
 
 
 def _preview(job: "Job", painter: "Painter", count: int, overwrite: bool, quiet: bool) -> None:

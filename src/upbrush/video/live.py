@@ -22,8 +22,10 @@ from upbrush.video.steady import Steady
 from upbrush.video.work import Prepared
 
 TIME_BASE = Fraction(1, 90000)
-# A decoder and a demuxer that wait for nothing.
-_AT_ONCE = {"fflags": "nobuffer", "flags": "low_delay", "probesize": "500000", "analyzeduration": "500000"}
+# What is looked at before the first frame: half a second of a stream that goes on meanwhile. Not with fflags nobuffer:
+# it throws away all that was looked at, with the key frame that the next ones hang on; and of frames that have waited
+# only the newest is painted anyway.
+_SOON = {"probesize": "500000", "analyzeduration": "500000"}
 OPEN_SECONDS, READ_SECONDS = 20.0, 10.0
 REMEMBERED = 2000  # latencies: of a stream that goes on for days, the last ones
 LATE_SHARE = 0.95  # the latency that so many frames stay below
@@ -37,10 +39,11 @@ class Newest:
     """
 
     def __init__(self, address: Address, paced: bool = False) -> None:
-        self._name, self._paced = address.name, paced
-        with told_as(address.name):
+        self._name, self._paced = address.title or address.name, paced
+        options = {} if paced else dict(_SOON)
+        with told_as(address.title or address.name, address.title is not None):
             self._container = av.open(
-                address.name, format=address.format, options=dict(_AT_ONCE), timeout=(OPEN_SECONDS, READ_SECONDS)
+                address.name, format=address.format, options=options, timeout=(OPEN_SECONDS, READ_SECONDS)
             )
         self._stream = film(self._container, address.name)
         self._stream.thread_type = "SLICE"  # threads for frames would hold some back
@@ -128,7 +131,8 @@ class Seen:
         late = sorted(self.latencies)[int(LATE_SHARE * (len(self.latencies) - 1))]
         return (
             f"latency {statistics.median(self.latencies) * 1000:.0f} ms (of {LATE_SHARE:.0%} below {late * 1000:.0f}), "
-            f"{self.painted / seconds:.1f} of {self.received / seconds:.1f} frames a second painted"
+            f"{self.painted} of {self.received} frames painted, {self.painted / seconds:.1f} of "
+            f"{self.received / seconds:.1f} a second"
         )
 
 

@@ -27,6 +27,11 @@ def go_live(asked: "Asked", painter: "Painter", overwrite: bool, quiet: bool) ->
     mask = masks.open_mask(asked.mask, asked.only, asked.faces)
     brush = Brush(painter, knobs, live.TIME_BASE, timeline=timeline, mask=mask, late=True)
     steady = Steady(knobs.strength > 0, wrap=asked.wrap, stereo=asked.stereo) if asked.steady else None
+    if sources.is_file_afar(asked.source):
+        complain(
+            f"{asked.source}: is painted as it comes, like a camera, and frames are let go; to paint every frame, "
+            "download it first"
+        )
     screen = _screen(asked, overwrite)
     newest = live.Newest(sources.address(asked.source), paced=not sources.is_live(asked.source))
     seen = live.Seen()

@@ -61,6 +61,11 @@ class Film:
         return self._mask
 
 
+def detector(path: Path) -> Path:
+    """The file of the face detector. path: it, or its folder."""
+    return path / DETECTOR if path.is_dir() else path
+
+
 class FaceMask:
     """Faces, found in each frame by YuNet; what comes and goes does so in a few frames.
 
@@ -68,7 +73,7 @@ class FaceMask:
     """
 
     def __init__(self, path: Path) -> None:
-        file = path / DETECTOR if path.is_dir() else path
+        file = detector(path)
         if not file.is_file():
             raise ConfigError(f"{file}: not found; --faces takes {DETECTOR} of OpenCV's model zoo, or its folder")
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)

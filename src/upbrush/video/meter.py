@@ -1,6 +1,7 @@
 """How far a clip is: a bar with frames a second and the time that is left, where a person looks on."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -39,11 +40,34 @@ class Silent(Quiet):
         """Nothing."""
 
 
+class Lines(Silent):
+    """A line a minute."""
+
+    EVERY_SECONDS = 60.0
+
+    def __init__(self) -> None:
+        self._before: int | None = None  # what an earlier run did counts as done, not as speed
+        self._begun = self._told = time.monotonic()
+
+    def frames(self, done: int, total: int | None) -> None:
+        """Tell, where it is time."""
+        now = time.monotonic()
+        if self._before is None:
+            self._before, self._begun, self._told = done, now, now
+        elif now - self._told >= self.EVERY_SECONDS:
+            self._told, rate = now, (done - self._before) / (now - self._begun)
+            left = f", about {(total - done) / rate / 60:.0f} minutes left" if total and total > done and rate else ""
+            self.complain(f"{done} of {total or '?'} frames, {rate:.2f} a second{left}")
+
+
 @contextmanager
 def meter(quiet: bool) -> Iterator[Meter]:
-    """A bar over frames, where a person looks on."""
-    if quiet or not sys.stderr.isatty():
+    """A bar over frames, where a person looks on; a line now and then, where it goes into a log."""
+    if quiet:
         yield Silent()
+        return
+    if not sys.stderr.isatty():
+        yield Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn

@@ -29,7 +29,9 @@ def preview(job: Job, painter: Painter, count: int, progressed: Callable[[int, i
     if job.clip.seconds is not None:
         whole = Fraction(job.clip.seconds)
         end = whole if end is None else min(end, whole)
-    if end is None or end <= begin:
+    if end is not None and end <= begin:
+        raise ClipError(f"{job.clip.path}: has no frame in the part that is asked for; look at --from and --to")
+    if end is None:
         raise ClipError(f"{job.clip.path}: does not say how long it is; give --from and --to, or paint all of it")
     cells: list[tuple[str, Image.Image]] = []
     progressed(0, count)

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import av
 import numpy as np
@@ -16,9 +15,6 @@ from upbrush.video.clip import BT709, LIMITED, Colour, Frame, Pixels
 from upbrush.video.conversion import Writer
 from upbrush.video.live import TIME_BASE
 from upbrush.video.sources import Address
-
-if TYPE_CHECKING:
-    pass
 
 _COLOUR = Colour(BT709, BT709, BT709, LIMITED)
 

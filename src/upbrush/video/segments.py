@@ -20,6 +20,7 @@ from upbrush.video.encoding import Packet
 MAGIC = b"upbrush segment 1\n"
 _HEAD = struct.Struct("<qqIB")  # pts, duration, size, is it a key frame
 _EXTRA = struct.Struct("<I")
+FACTS = ("frames", "origin", "end", "complete", "lost", "flawed")
 SUFFIX, STATE, PLAN = ".segment", ".state", "plan.json"
 
 
@@ -28,7 +29,8 @@ class Progress:
     """How far a clip is. segments: whole ones.
 
     frames: in them; origin: the tick that is the result's zero; end: the tick when the last frame ends; complete: no
-    frame is missing; state: for going on.
+    frame is to come; lost, flawed: frames that the clip should have had, and that were not whole, known once it is
+    complete; state: for going on.
     """
 
     segments: int = 0
@@ -36,6 +38,8 @@ class Progress:
     origin: int = 0
     end: int = 0
     complete: bool = False
+    lost: int = 0
+    flawed: int = 0
     state: bytes = b""
 
 
@@ -87,7 +91,7 @@ class Folder:
     def finish(self, part: Path, progress: Progress) -> None:
         """Make the next segment whole: `part` has its packets, `progress` says how far the clip is with it."""
         index = progress.segments - 1
-        facts = {name: getattr(progress, name) for name in ("frames", "origin", "end", "complete")}
+        facts = {name: getattr(progress, name) for name in FACTS}
         fresh = part.with_suffix(".state.part")
         with open(fresh, "wb") as file:
             file.write(json.dumps(facts).encode() + b"\n" + progress.state)
@@ -100,8 +104,13 @@ class Folder:
 
     def remove(self) -> None:
         """Throw everything away: the clip is complete."""
+        gone = self.path.with_name(f"{self.path.name}.{os.getpid()}.gone")
+        try:  # under another name first: as soon as the lock is let go, another run may begin here
+            os.rename(self.path, gone)
+        except OSError:  # Windows renames nothing that is open
+            gone = self.path
         self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def close(self) -> None:
         """Let another run have the folder."""

@@ -3,7 +3,7 @@
 import re
 import stat
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from upbrush.errors import ConfigError
@@ -17,10 +17,14 @@ WINDOW = "window"
 
 @dataclass(frozen=True)
 class Address:
-    """What FFmpeg is given. format: its name of the device or container, None where it finds out."""
+    """What FFmpeg is given. format: its name of the device or container, None where it finds out.
+
+    title: what people call it, of a camera.
+    """
 
     name: str
     format: str | None = None
+    title: str | None = None
 
 
 def is_live(name: str) -> bool:
@@ -30,6 +34,11 @@ def is_live(name: str) -> bool:
     if _STREAM.match(name):
         return True
     return _is_pipe(Path(name))
+
+
+def is_file_afar(name: str) -> bool:
+    """Is it an address that is mostly a file's, and whose frames would not wait to be painted?"""
+    return name.lower().startswith(_FILES)
 
 
 def is_stream(name: str) -> bool:
@@ -46,7 +55,7 @@ def address(name: str) -> Address:
     """What FFmpeg calls an input. Raises ConfigError for a camera on a system whose cameras are not known here."""
     camera = _CAMERA.fullmatch(name)
     if camera:
-        return _camera(camera[1])
+        return replace(_camera(camera[1]), title=name)
     device = _DEVICE.fullmatch(name)
     if device:
         kind, graph = device[1].lower(), device[2]

@@ -12,12 +12,19 @@ from av.stream import Stream
 
 from upbrush.errors import ConfigError
 from upbrush.video.clip import Clip
+from upbrush.video.codecs import TRANSPORT
 from upbrush.video.reading import film, is_cover
 
 logger = logging.getLogger(__name__)
 
 DROPPABLE = ("audio", "subtitles", "attachments", "covers")
 _KINDS = {"audio": "audio", "subtitle": "subtitles", "attachment": "attachments", "video": "covers"}
+# What a player finds in MPEG-TS: FFmpeg would write anything, as data that nobody knows.
+CARRIED = {
+    "aac", "aac_latm", "ac3", "dts", "dvb_subtitle", "dvb_teletext", "eac3", "mp1", "mp2", "mp3", "opus", "truehd",
+}  # fmt: skip
+# How far before a cut packets are looked at: a subtitle that is still shown began there, and seeks are not exact.
+EARLIER_SECONDS = 60
 # What a muxer writes about itself, or is no longer true.
 _NOT_KEPT = {"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "number_of_frames"}
 
@@ -64,6 +71,8 @@ def add(container: OutputContainer, streams: Sequence[Stream], path: Path) -> di
     for stream in streams:
         name = stream.codec_context.name if stream.codec_context else stream.type
         try:
+            if path.suffix.lower() in TRANSPORT and _standard_name(stream) not in CARRIED:
+                raise ValueError(name)
             if stream.type == "attachment":
                 copy: Stream = container.add_attachment(
                     stream.name or stream.metadata.get("filename", "attachment"),
@@ -80,6 +89,11 @@ def add(container: OutputContainer, streams: Sequence[Stream], path: Path) -> di
         copy.disposition = stream.disposition
         added[stream.index] = copy
     return added
+
+
+def _standard_name(stream: Stream) -> str | None:
+    """The name of a track's codec, whoever decodes it."""
+    return stream.codec_context.codec.canonical_name if stream.codec_context else None
 
 
 def describe(source: InputContainer, container: OutputContainer, cut: Cut, note: str) -> None:
@@ -107,8 +121,8 @@ def packets(
     if not streams:
         return
     zero = clip.start * clip.time_base
-    if cut.begin:
-        source.seek(int((zero + cut.begin) * av.time_base))
+    if cut.begin > EARLIER_SECONDS:  # else all of it is read: sound need not lie where its pictures do
+        source.seek(int((zero + cut.begin - EARLIER_SECONDS) * av.time_base))
     finished: set[int] = set()
     for packet in source.demux(streams):
         if packet.size == 0 or (packet.dts is None and packet.pts is None):

@@ -19,6 +19,7 @@ from upbrush.video import joining, reading
 from upbrush.video.along import Timeline
 from upbrush.video.brush import Brush, Finished, Memory, finished, marked, unpack
 from upbrush.video.clip import Clip, Frame
+from upbrush.video.damage import Damage
 from upbrush.video.encoding import Encoder, Target
 from upbrush.video.masks import Mask
 from upbrush.video.overlap import ahead
@@ -103,12 +104,17 @@ class Job:
 
 @dataclass(frozen=True)
 class Told:
-    """How it went. frames: of the result; painted: now; missing: frames that the clip promised and has not."""
+    """How it went. frames: of the result; painted: now; missing: frames that the clip promised and has not.
+
+    short: of the missing ones, those behind its end; flawed: frames that the decoder could not wholly read.
+    """
 
     frames: int
     painted: int
     seconds: float
     missing: int = 0
+    short: int = 0
+    flawed: int = 0
 
 
 Progressed = Callable[[int, int | None], None]
@@ -148,11 +154,12 @@ def run(job: Job, painter: Painter, progressed: Progressed = lambda done, total:
         raise
     finally:
         folder.close()
-    return Told(now.frames, now.frames - begun.frames, time.perf_counter() - began, _missing(job, now.end))
+    short, seconds = _short(job, now.end), time.perf_counter() - began
+    return Told(now.frames, now.frames - begun.frames, seconds, short + now.lost, short, now.flawed)
 
 
-def _missing(job: Job, end: int) -> int:
-    """Frames that the clip promised and has not: by its length, as the count of frames may be a guess."""
+def _short(job: Job, end: int) -> int:
+    """Frames that the clip promised behind its end: by its length, as the count of frames may be a guess."""
     clip = job.clip
     if job.cut.end is not None or clip.seconds is None:
         return 0
@@ -186,17 +193,18 @@ class _Segment:
 
 def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progressed: Progressed, hands: int) -> Progress:
     """Paint what is left, and keep it segment by segment. Returns how far the clip is then."""
-    now, done, end = begun, begun.frames, begun.end
+    now, done, end, damage = begun, begun.frames, begun.end, Damage()
     segment: _Segment | None = None
 
     def kept(complete: bool, state: bytes) -> Progress:
         assert segment is not None
-        next_one = Progress(now.segments + 1, done, now.origin, end, complete, state)
+        found = (damage.lost, damage.flawed) if complete else (0, 0)
+        next_one = Progress(now.segments + 1, done, now.origin, end, complete, *found, state)
         folder.finish(segment.close(), next_one)
         return next_one
 
     try:
-        with closing(_frames(job, painter, begun, hands)) as frames:
+        with closing(_frames(job, painter, begun, hands, damage)) as frames:
             for one in frames:
                 if one.opens is not None:
                     now, segment = kept(False, one.opens), None
@@ -218,15 +226,15 @@ def _paint(job: Job, painter: Painter, folder: Folder, begun: Progress, progress
     return now
 
 
-def _frames(job: Job, painter: Painter, begun: Progress, hands: int) -> Generator[Finished, None, None]:
-    """Decode, paint and steady, each in a thread of its own; in order."""
+def _frames(job: Job, painter: Painter, begun: Progress, hands: int, damage: Damage) -> Generator[Finished, None, None]:
+    """Decode, paint and steady, each in a thread of its own; in order. damage: told what the clip lost."""
     memory, state = unpack(begun.state) if begun.state else (Memory(), b"")
     steady = None
     if job.steady:
         steady = (
             Steady.from_state(state) if state else Steady(job.repaints, wrap=job.knobs.wrap, stereo=job.knobs.stereo)
         )
-    read = reading.frames(job.clip, job.cut.begin, job.cut.end, begun.frames)
+    read = reading.frames(job.clip, job.cut.begin, job.cut.end, begun.frames, damage)
     steps = ahead(marked(map(job.prepared.frame, read), memory.recent), LOW_AHEAD, "decoding")
     brush = Brush(painter, job.knobs, job.clip.time_base, timeline=job.timeline, mask=job.mask)
     painted = ahead(brush.paint(steps, memory, hands), HIGH_AHEAD, "painting")
