@@ -52,7 +52,7 @@ class Manner:
     calm: float = 0.0
 
 
-REPAINTED, RESTORED = Manner(0.95, (1.4, 1.0)), Manner(0.96, (2.25, 1.13), 0.24)
+REPAINTED, RESTORED = Manner(0.95, (1.4, 1.0)), Manner(0.96, (2.3, 1.13), 0.13)
 
 
 class Steady:
