@@ -5,7 +5,8 @@ import subprocess
 import sys
 
 import pytest
-from studio_site import DESK, chromium, hosted
+from browsing import DESK, chromium, visiting
+from studio_site import hosted
 
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 
@@ -48,24 +49,16 @@ def visit(browser, addresses):
 
     expected: words of faults that the test itself makes.
     """
-    contexts, faults, allowed = [], [], ["422"]  # a picture that is none
+    allowed = ["422"]  # a picture that is none
+    with visiting(browser) as (opened, faults):
 
-    def visit(place, expected=(), **how):
-        url = addresses[place]
-        allowed.extend(expected)
-        context = browser.new_context(**{**DESK, "accept_downloads": True, "locale": "en-GB", **how})
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        ours = (url, "blob:", "data:")
-        page.on("request", lambda request: None if request.url.startswith(ours) else faults.append(request.url))
-        page.goto(url)
-        page.wait_for_selector("html[data-ready]")
-        return page
+        def visit(place, expected=(), **how):
+            url = addresses[place]
+            allowed.extend(expected)
+            page = opened((url, "blob:", "data:"), 30, **{**DESK, "accept_downloads": True, "locale": "en-GB", **how})
+            page.goto(url)
+            page.wait_for_selector("html[data-ready]")
+            return page
 
-    yield visit
-    for context in contexts:
-        context.close()
+        yield visit
     assert [fault for fault in faults if not any(word in fault for word in allowed)] == []

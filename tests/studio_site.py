@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CHROMIUM = Path("/usr/bin/chromium")
-DESK = {"viewport": {"width": 1280, "height": 800}}
 PLACES = ["server", "browser"]
 SLOWLY_BROWSED = ["server", pytest.param("browser", marks=pytest.mark.slow)]
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 
 
 class Host(http.server.SimpleHTTPRequestHandler):
@@ -42,17 +39,6 @@ def hosted(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}/some/where/"
         server.shutdown()
         thread.join()
-
-
-@contextmanager
-def chromium(*words: str):
-    """Debian's Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", *words])
-        yield opened
-        opened.close()
 
 
 def text(array: np.ndarray | bytes) -> str:

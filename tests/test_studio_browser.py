@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsing import CHROMIUM
 from PIL import Image
-from studio_site import CHROMIUM, PLACES, SLOWLY_BROWSED, changed, downloaded, drawn, drop, previewed, slide
+from studio_site import PLACES, SLOWLY_BROWSED, changed, downloaded, drawn, drop, previewed, slide
 
 from upbrush import picture
 from upbrush.engine import open_engine

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from studio_site import CHROMIUM, PLACES, downloaded, drawn, drop, previewed, slide
+from browsing import CHROMIUM
+from studio_site import PLACES, downloaded, drawn, drop, previewed, slide
 
 from upbrush import picture
 from upbrush.engine import open_engine

@@ -5,8 +5,9 @@ import io
 
 import numpy as np
 import pytest
+from browsing import CHROMIUM, chromium
 from PIL import Image
-from studio_site import CHROMIUM, array, chromium, hosted, script, text
+from studio_site import array, hosted, script, text
 from tiny_model import write_library
 
 from upbrush import picture, sizes, styles, tiles, views

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from studio_site import CHROMIUM, DESK, PHONE, SLOWLY_BROWSED, drawn, drop, previewed
+from browsing import CHROMIUM, DESK, PHONE
+from studio_site import SLOWLY_BROWSED, drawn, drop, previewed
 
 pytest.importorskip("playwright", reason="playwright is not installed")
 pytest.importorskip("fastapi", reason="the serve extra is not installed")

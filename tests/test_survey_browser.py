@@ -3,27 +3,22 @@
 import re
 import signal
 import sqlite3
-from pathlib import Path
 
 import pytest
+from browsing import CHROMIUM, DESK, PHONE, chromium, visiting
 from survey_people import METHODS, small_study
 from test_survey_server import Serving
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = Path("/usr/bin/chromium")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(not CHROMIUM.is_file(), reason=f"there is no browser at {CHROMIUM}")
 
-DESK = {"viewport": {"width": 1280, "height": 800}}
 HURRY = "const wait = setTimeout; window.setTimeout = (call, ms) => wait(call, ms / 10)"  # the page's pauses, shorter
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +32,15 @@ def served(tmp_path_factory):
 @pytest.fixture
 def visit(browser):
     """A function that opens an address as a new person would; nothing may go wrong on the page, or leave it."""
-    contexts, faults = [], []
+    with visiting(browser) as (opened, faults):
 
-    def visit(url, hurry=False, **how):
-        context = browser.new_context(**how)
-        contexts.append(context)
-        if hurry:
-            context.add_init_script(HURRY)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda request: None if request.url.startswith(url) else faults.append(request.url))
-        page.goto(url)
-        page.wait_for_selector("main:not([hidden])")
-        return page
+        def visit(url, hurry=False, **how):
+            page = opened((url,), 20, HURRY if hurry else "", **how)
+            page.goto(url)
+            page.wait_for_selector("main:not([hidden])")
+            return page
 
-    yield visit
-    for context in contexts:
-        context.close()
+        yield visit
     assert [fault for fault in faults if not re.search("ERR_CONNECTION|403", fault)] == []  # which are tests themselves
 
 
