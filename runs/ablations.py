@@ -37,7 +37,7 @@ SMALL = [
     # the recipe as it was when the first of them ran
     *("data.drawn=0", "loss.texture=0", "loss.content=2.4", "loss.structure=35", "loss.border=20"),
     *("data.bicubic_share=0.3", "loss.ghost=0", "loss.weave=0", "loss.pixel_share=1", "loss.perceptual=100"),
-    "loss.style=50",
+    *("loss.style=50", "loss.range=1"),
 ]
 PLAIN = ["data.sharp=0", "data.repaint=0", "data.restore=6", "train.lr=2e-3", "train.ema_halflife_steps=50"]
 STYLES = ["data.sharp=0", "data.restore=2", "data.repaint=4", "game.weight=0", "train.lr=1e-3"]
