@@ -75,6 +75,14 @@ def test_batches_have_the_stated_shapes_and_ranges(folder):
         assert 0 <= x.min() < x.max() <= 1
 
 
+def test_plain_batches_lie_between_mixed_ones(folder):
+    drawn = Batches(scan([folder]), tiny_config(data={"plain_batches": 2}))
+    assert [drawn[step].plain for step in range(6)] == [False, True, True, False, True, True]
+    assert drawn[1].high.shape == drawn[0].high.shape
+    assert len(drawn[1].style) == 0
+    assert (drawn[1].strength == 0).all()
+
+
 def test_a_batch_is_fixed_by_seed_step_and_rank(folder):
     entries, config = scan([folder]), tiny_config()
     again = Batches(entries, config)

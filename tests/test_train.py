@@ -48,6 +48,7 @@ def features(tmp_path_factory):
 
 RESTORE = {"data": {"sharp": 0, "repaint": 0}}
 WITH_GAME = {"data": {"repaint": 2}, "game": TINY_GAME | {"patch_px": 8, "penalty_every": 2}}
+BETWEEN = {**WITH_GAME, "data": {"repaint": 2, "plain_batches": 1}}
 
 
 def rows(out):
@@ -79,7 +80,7 @@ def test_restoring_is_learnt(tmp_path, data):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
-@pytest.mark.parametrize("changes", [RESTORE, {}, WITH_GAME], ids=["restore", "all", "game"])
+@pytest.mark.parametrize("changes", [RESTORE, {}, WITH_GAME, BETWEEN], ids=["restore", "all", "game", "between"])
 def test_stop_and_resume_equals_one_run(tmp_path, data, features, changes, monkeypatch):
     config = tiny_config(**changes)
     train.run(config, data, tmp_path / "whole", features=features)
@@ -232,6 +233,14 @@ def test_a_lost_game_raises_an_alarm_once(tmp_path, data, features, monkeypatch,
     ]
     assert caplog.text.count("may have collapsed") == 2
     assert min(seen) > 0.05, "the palette in the code alone gives so much diversity"
+
+
+def test_between_mixed_batches_only_pixels_count_and_the_game_waits(tmp_path, data, features):
+    changes = {"train": {"log_every_steps": 1, "steps": 5}}
+    train.run(tiny_config(**BETWEEN, **changes), data, tmp_path / "run", features=features)
+    told = [set(row) for row in rows(tmp_path / "run")]
+    assert ["perceptual" in row and "accuracy" in row for row in told] == [True, False] * 2 + [True]
+    assert ["r1" in row for row in told] == [True, False, False, False, True], "every second turn of the game"
 
 
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):

@@ -67,6 +67,11 @@ class Batch:
     strength: Tensor  # (B,) in [0, 1]; 0 for the first B - R
     fidelity: Tensor  # (B,) in [0, 1]
 
+    @property
+    def plain(self) -> bool:
+        """Whether the absolute error alone counts: no repaint, and nothing below fidelity 1."""
+        return not len(self.style) and bool((self.fidelity == 1).all())
+
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
@@ -182,17 +187,19 @@ class Batches(Dataset[Batch]):
         data, loss = self.config.data, self.config.loss
         rng = np.random.default_rng((self.config.train.seed, step, self.rank))
         count = data.restore + data.sharp + data.repaint
+        mixed = step % (1 + data.plain_batches) == 0
+        repaint, restore = (data.repaint, data.restore) if mixed else (0, count)
         names, shares = list(self.shares), np.array(list(self.shares.values()))
         kinds = rng.choice(len(names), count, p=shares / shares.sum())
         cut = partial(crops.content, data=data)
         high = torch.stack([self._draw(rng, self.contents[names[kind]], cut, data.crop_px) for kind in kinds])
-        styles = [self._draw(rng, self.style, crops.style, STYLE_PX) for _ in range(data.repaint)]
+        styles = [self._draw(rng, self.style, crops.style, STYLE_PX) for _ in range(repaint)]
         style = torch.stack(styles) if styles else torch.zeros(0, 3, STYLE_PX, STYLE_PX)
         strength = np.zeros(count)
-        if data.repaint:
-            blend = rng.random(data.repaint) < loss.blends
-            strength[-data.repaint :] = np.where(blend, rng.random(data.repaint), 1)
-        fidelity = np.where(np.arange(count) < data.restore, 1, rng.random(count))
+        if repaint:
+            blend = rng.random(repaint) < loss.blends
+            strength[-repaint:] = np.where(blend, rng.random(repaint), 1)
+        fidelity = np.where(np.arange(count) < restore, 1, rng.random(count))
         return Batch(
             high,
             self._degraded(high, rng),

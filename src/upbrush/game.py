@@ -172,9 +172,9 @@ class Game:
         network.requires_grad_(True)
         return value
 
-    def losses(self, dealt: Deal, step: int, autocast: torch.autocast) -> tuple[Tensor, dict[str, float]]:
-        """The discriminator's loss, with R1 and R2 every `penalty_every` steps, and its terms by name."""
-        penalised = self.config.penalty > 0 and step % self.config.penalty_every == 0
+    def losses(self, dealt: Deal, turn: int, autocast: torch.autocast) -> tuple[Tensor, dict[str, float]]:
+        """The discriminator's loss, with R1 and R2 every `penalty_every` turns, and its terms by name."""
+        penalised = self.config.penalty > 0 and turn % self.config.penalty_every == 0
         real, fake = ([x.detach().requires_grad_(penalised) for x in pile] for pile in (dealt.real, dealt.fake))
         if penalised:  # the gradient of a gradient, in bfloat16, is noise
             logits = self.discriminator(dealt.hands(real, fake))

@@ -154,6 +154,7 @@ class Trainer:
     def _train_step(self, batch: Batch) -> tuple[dict[str, float], Tensor]:
         """One step of both sides, or a rollback where a loss or a gradient is not finite."""
         config = self.config.train
+        game, turn = None if batch.plain else self.game, self.step // (1 + self.config.data.plain_batches)
         rate = learning_rate(self.config, self.step) * CUT ** sum(self.broken.values())
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -162,9 +163,9 @@ class Trainer:
         with autocast:
             painted = self.generator(batch.low, batch.style, batch.strength, batch.fidelity, self.inset_px)
             loss, terms = objective(painted, batch, self.judge, self.config.loss)
-            if self.game is not None:
-                dealt = self.game.deal(painted.high, batch, self.step)
-                terms["game"] = self.game.generator_loss(dealt)
+            if game is not None:
+                dealt = game.deal(painted.high, batch, self.step)
+                terms["game"] = game.generator_loss(dealt)
                 rise = min(1.0, self.step / max(1, self.config.game.warmup_steps))
                 loss = loss + self.config.game.weight * rise * terms["game"]
         values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
@@ -172,8 +173,8 @@ class Trainer:
         # on every process or on none: a gradient is a sum over all of them
         if not self._agreed(not all(math.isfinite(value) for value in values.values())):
             values["gradient"] = self._backward(loss, self.generator, self.optimiser, config.clip_norm)
-            if self.game is not None:
-                values |= self._discriminate(self.game, dealt, rate / config.lr, autocast)
+            if game is not None:
+                values |= self._discriminate(game, dealt, rate / config.lr, autocast, turn)
         self.step += 1
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if self._agreed(bool(broken)):
@@ -181,19 +182,21 @@ class Trainer:
             return {}, painted.high.detach()
         self.optimiser.step()
         self._pull(rate)
-        if self.game is not None:
-            self.game.optimiser.step()
+        if game is not None:
+            game.optimiser.step()
         self._update_ema()
         if self.step % SNAPSHOT_STEPS == 0:
             self._snapshot()
         return values, painted.high.detach()
 
-    def _discriminate(self, game: Game, dealt: Deal, rate: float, autocast: torch.autocast) -> dict[str, float]:
+    def _discriminate(
+        self, game: Game, dealt: Deal, rate: float, autocast: torch.autocast, turn: int
+    ) -> dict[str, float]:
         """The discriminator's gradients, at the same pictures; its step is taken when all is known to be finite."""
         for group in game.optimiser.param_groups:
             group["lr"] = game.config.lr * rate
         game.optimiser.zero_grad(set_to_none=True)
-        loss, values = game.losses(dealt, self.step, autocast)
+        loss, values = game.losses(dealt, turn, autocast)
         if self._agreed(not math.isfinite(float(loss.detach()))):
             return values | {"discriminator": math.nan}
         norm = self._backward(loss, game.discriminator, game.optimiser, game.config.clip_norm)
@@ -290,10 +293,11 @@ class Trainer:
 
     def _watch(self, values: dict[str, float]) -> None:
         """Raise an alarm for a game that one side has won, once for each way of losing it."""
-        found = {
-            "the discriminator is always right; lower game.lr or raise game.penalty": values.get("accuracy", 0) > 0.995,
-            "pictures in different styles look alike; lower game.weight": values.get("diversity", 1) < 0.05,
-        }
+        found = {}  # a report between two mixed batches knows less, and is no sign of health
+        if "accuracy" in values:
+            found["the discriminator is always right; lower game.lr or raise game.penalty"] = values["accuracy"] > 0.995
+        if "diversity" in values:
+            found["pictures in different styles look alike; lower game.weight"] = values["diversity"] < 0.05
         for name, lost in found.items():
             self.lost[name] = self.lost.get(name, 0) + 1 if lost else 0
             if self.lost[name] == ALARM_REPORTS:
