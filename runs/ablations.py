@@ -37,7 +37,8 @@ SMALL = [
     # the recipe as it was when the first of them ran
     *("data.drawn=0", "loss.texture=0", "loss.content=2.4", "loss.structure=35", "loss.border=20"),
     *("data.bicubic_share=0.3", "loss.ghost=0", "loss.weave=0", "loss.pixel_share=1", "loss.perceptual=100"),
-    *("loss.style=50", "loss.range=1"),
+    *("loss.style=50", "loss.range=1", "data.plain_batches=0", "data.detail_tries=1"),
+    "data.mix={face = 0.45, photo = 0.35, art = 0.2}",
 ]
 PLAIN = ["data.sharp=0", "data.repaint=0", "data.restore=6", "train.lr=2e-3", "train.ema_halflife_steps=50"]
 STYLES = ["data.sharp=0", "data.restore=2", "data.repaint=4", "game.weight=0", "train.lr=1e-3"]
@@ -54,6 +55,7 @@ BEGINNINGS = {
     "stage at x2: 16 channels": [*PLAIN, "model.up_channels=16"],
     "stage at x2: 32 channels": PLAIN,
     "stage at x2: 48 channels": [*PLAIN, "model.up_channels=48"],
+    "large: 4.6 M parameters": [*PLAIN, "model.channels=160", "model.pairs=9", "model.up_channels=64"],
     "style view: 256": STYLES,
     "style view: 128": STYLES,
 }

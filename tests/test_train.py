@@ -240,6 +240,7 @@ def test_between_mixed_batches_only_pixels_count_and_the_game_waits(tmp_path, da
     train.run(tiny_config(**BETWEEN, **changes), data, tmp_path / "run", features=features)
     told = [set(row) for row in rows(tmp_path / "run")]
     assert ["perceptual" in row and "accuracy" in row for row in told] == [True, False] * 2 + [True]
+    assert all("diversity" in row for row in told), "of the last mixed batch"
     assert ["r1" in row for row in told] == [True, False, False, False, True], "every second turn of the game"
 
 

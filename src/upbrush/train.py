@@ -124,6 +124,7 @@ class Trainer:
         before = self.seconds
         writer = _tensorboard(self.out) if self.fabric.is_global_zero else None
         means: dict[str, list[float]] = {}
+        shown: tuple[Batch, Tensor] | None = None  # the last mixed batch: of a plain one there is little to see
         stream = batches(entries, self.config, first_step=self.step, rank=self.fabric.global_rank)
         self._snapshot()
         try:
@@ -133,13 +134,15 @@ class Trainer:
                 self.seconds = before + time.monotonic() - began
                 for name, value in terms.items():
                     means.setdefault(name, []).append(value)
+                if shown is None or not batch.plain:
+                    shown = batch, output
                 if self.step % config.log_every_steps == 0:
-                    if len(batch.style) > 1:
-                        means["diversity"] = [self._diversity(batch)]
+                    if len(shown[0].style) > 1:
+                        means["diversity"] = [self._diversity(shown[0])]
                     self._report({name: sum(values) / len(values) for name, values in means.items()}, writer)
                     means = {}
                 if self.fabric.is_global_zero and self.step % config.sample_every_steps == 0:
-                    _sheet(self.out / "samples" / f"{self.step:07d}.png", batch, output)
+                    _sheet(self.out / "samples" / f"{self.step:07d}.png", *shown)
                 if time.monotonic() - saved > 60 * config.save_every_minutes:
                     self.save()
                     saved = time.monotonic()

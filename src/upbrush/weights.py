@@ -67,7 +67,9 @@ def load(path: Path) -> tuple[Generator, Config, dict[str, str]]:
         generator.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
-        raise WeightsError(f"{path}: does not fit its own settings ({reason}); the file is damaged") from None
+        raise WeightsError(
+            f"{path}: does not fit its own settings ({reason}); damaged, or of another upbrush"
+        ) from None
     return generator.eval(), config, header
 
 
