@@ -1,4 +1,4 @@
-"""Short equal training runs that differ in one thing each; docs/log.md, row 18, tells what came of them.
+"""Short equal training runs that differ in one thing each; docs/log.md, 21 and 28, tells what came of them.
 
     python runs/ablations.py --from WEIGHTS --data train-faces.tar --data ... --val val/ -o runs-out/ablations
 
