@@ -106,8 +106,8 @@ def artefact_map() -> list[Any]:
         plain_init(self, *rest)
         trainers.append(self)
 
-    def objective(painted: Any, batch: Any, features: Any, settings: Any) -> Any:
-        loss, terms = plain_objective(painted, batch, features, settings)
+    def objective(painted: Any, batch: Any, features: Any, settings: Any, *rest: Any) -> Any:
+        loss, terms = plain_objective(painted, batch, features, settings, *rest)
         plain = len(batch.low) - len(batch.style)
         sharp = (batch.fidelity[:plain] < 1).nonzero()[:, 0]
         ones = torch.zeros(len(sharp))

@@ -1,5 +1,7 @@
 """Each loss against what its formula says of cases that can be worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -30,9 +32,8 @@ def batch(count, repaint, strength=1.0, fidelity=0.5):
         strengths[-repaint:] = strength
     fidelities = torch.ones(count)
     fidelities[1:] = fidelity
-    return Batch(
-        torch.rand(count, 3, 32, 32), torch.rand(count, 3, 8, 8), torch.rand(repaint, 3, 32, 32), strengths, fidelities
-    )
+    high, style = torch.rand(count, 3, 32, 32), torch.rand(repaint, 3, 32, 32)
+    return Batch(high, torch.rand(count, 3, 8, 8), style, strengths, fidelities, torch.zeros(count, 2, 3))
 
 
 def whole(output):
@@ -219,3 +220,30 @@ def test_fidelity_one_asks_for_no_features():
 def test_features_missing_where_needed_is_said():
     with pytest.raises(ConfigError, match="--features"):
         losses.objective(whole(torch.rand(4, 3, 32, 32)), batch(4, 1), None, tiny_config().loss)
+
+
+class Colours:
+    """A face is its mean colour."""
+
+    def __call__(self, pictures, faces):
+        return torch.nn.functional.normalize(pictures.mean((2, 3)), dim=1)
+
+
+def test_identity_is_asked_of_faces_below_fidelity_1_and_of_repaints():
+    pictures, config = batch(4, 1, strength=0.5, fidelity=0.75), tiny_config().loss
+    output = pictures.high.clone()
+    output[:, 0] = 0
+
+    def identity(pictures, output):
+        return float(losses.objective(whole(output), pictures, FakeFeatures(), config, Colours())[1]["identity"])
+
+    assert identity(pictures, output) == 0  # no face was found
+    at = torch.eye(2, 3).expand(4, 2, 3)
+    found = replace(pictures, faces=at)
+    assert identity(found, output) > 0.1
+    assert identity(found, pictures.high) == pytest.approx(0, abs=1e-6)
+    output[1:] = pictures.high[1:]  # only the first is another person, and that is at fidelity 1
+    assert identity(found, output) == pytest.approx(0, abs=1e-6)
+    known, lost = (torch.nn.functional.normalize(x.mean((2, 3)), dim=1) for x in (pictures.high, output * 0 + 0.5))
+    expected = (losses.identity_error(lost, known) * torch.tensor([0, 0.25, 0.25, 0.625])).sum() / 1.125
+    assert identity(found, output * 0 + 0.5) == pytest.approx(float(expected), rel=1e-4)

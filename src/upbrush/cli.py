@@ -301,6 +301,9 @@ def train(
     features: Annotated[
         Path | None, typer.Option(envvar="UPBRUSH_FEATURES", help="VGG19 as safetensors; downloaded if left out.")
     ] = None,
+    faces: Annotated[
+        Path | None, typer.Option(envvar="UPBRUSH_FACES", help="Folder of face networks, for loss.identity.")
+    ] = None,
     start: Annotated[
         str | None, typer.Option("--from", help='Weights to start from; "shipped" are those that come with upbrush.')
     ] = None,
@@ -323,7 +326,8 @@ def train(
         from upbrush import weights
 
         settings = settings.model_copy(update={"model": weights.load(begin)[1].model})
-    path = train.run(settings, data, out, features=features, start=begin, minutes=minutes, devices=devices, nodes=nodes)
+    networks = {"features": features, "faces": faces}
+    path = train.run(settings, data, out, **networks, start=begin, minutes=minutes, devices=devices, nodes=nodes)
     typer.echo(path)
 
 

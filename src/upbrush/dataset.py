@@ -14,7 +14,7 @@ import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +27,12 @@ from upbrush import crops, patterns
 from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
+from upbrush.measure.faces import CROP_PX, Detector
 from upbrush.streaming import ALONE, ENDINGS, TARS, Reader, Shards, Streamed, expand, is_pattern, stream, stream_of
 from upbrush.views import STYLE_PX
 
 FORMATS = ("WEBP", "JPEG", "PNG", "BMP", "TIFF", "AVIF")  # all of ENDINGS; named, so that Pillow tries no other
+CUT_OFF = 0.1  # of its width that a face may lie outside of a crop
 TRIES = 20  # pictures drawn in a row that cannot be read, before the data is called unusable
 log = logging.getLogger(__name__)
 Cut = Callable[..., np.ndarray]  # (image, rng) -> (side, side, 3) uint8
@@ -66,6 +68,7 @@ class Batch:
     style: Tensor  # (R, 3, S, S) float32 in [0, 1], R <= B
     strength: Tensor  # (B,) in [0, 1]; 0 for the first B - R
     fidelity: Tensor  # (B,) in [0, 1]
+    faces: Tensor  # (B, 2, 3): where each picture's largest face lies, as `nn.embedding` takes it; zeros: nowhere
 
     @property
     def plain(self) -> bool:
@@ -136,9 +139,15 @@ class Batches(Dataset[Batch]):
     """The batches of a run, by step; with streamed pictures, those of one reader, and to be asked for in order."""
 
     def __init__(
-        self, entries: Sequence[Entry], config: Config, rank: int = 0, reader: Reader = ALONE, first_step: int = 0
+        self,
+        entries: Sequence[Entry],
+        config: Config,
+        rank: int = 0,
+        reader: Reader = ALONE,
+        first_step: int = 0,
+        faces: Path | None = None,
     ):
-        self.config, self.rank = config, rank
+        self.config, self.rank, self.faces = config, rank, faces
         data = config.data
         self.entries = [entry for entry in entries if isinstance(entry, Indexed)]
         groups = defaultdict(list)
@@ -206,7 +215,27 @@ class Batches(Dataset[Batch]):
             style,
             torch.from_numpy(strength).float(),
             torch.from_numpy(fidelity).float(),
+            self._faces(high, (fidelity < 1) | (strength > 0)),
         )
+
+    @cached_property
+    def _detector(self) -> Detector:  # opened where it is used: in a worker, not in the process that it comes from
+        import cv2
+
+        cv2.setNumThreads(1)
+        return Detector(self.faces or Path(), self.config.data.crop_px)
+
+    def _faces(self, high: Tensor, judged: np.ndarray) -> Tensor:
+        """Where the largest whole face of each judged picture lies."""
+        found = torch.zeros(len(high), 2, 3)
+        side = high.shape[2]
+        for i in np.flatnonzero(judged) if self.faces else ():
+            pixels = (high[i].permute(1, 2, 0) * 255).round().byte().numpy()
+            for face in self._detector.find(pixels)[:1]:
+                outside = max(*-face.box[:2], *(face.box[:2] + face.box[2:] - side))
+                if outside < CUT_OFF * face.box[2] and face.to_crop.any():
+                    found[i] = _placed(face.to_crop, side)
+        return found
 
     def _degraded(self, high: Tensor, rng: np.random.Generator) -> Tensor:
         real = torch.from_numpy(rng.random(len(high)) >= self.config.data.bicubic_share)
@@ -242,19 +271,34 @@ def _tensor(pixels: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float() / 255
 
 
+def _placed(to_crop: np.ndarray, side: int) -> Tensor:
+    """A similarity from pixels to an aligned crop's, turned round, in torch's units: -1 and 1 are the outer edges."""
+    forth = np.vstack([to_crop, [0, 0, 1]])
+    pixels = np.array([[CROP_PX / 2, 0, (CROP_PX - 1) / 2], [0, CROP_PX / 2, (CROP_PX - 1) / 2], [0, 0, 1]])
+    edges = np.array([[2 / side, 0, 1 / side - 1], [0, 2 / side, 1 / side - 1], [0, 0, 1]])
+    return torch.from_numpy((edges @ np.linalg.inv(forth) @ pixels)[:2]).float()
+
+
 def _ignore_interrupts(worker: int) -> None:
     """Ctrl-C reaches every process of a terminal: the loop saves its state, its workers only end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def batches(
-    entries: Sequence[Entry], config: Config, *, first_step: int, rank: int = 0, ranks: int | None = None
+    entries: Sequence[Entry],
+    config: Config,
+    *,
+    first_step: int,
+    rank: int = 0,
+    ranks: int | None = None,
+    faces: Path | None = None,
 ) -> Iterator[Batch]:
     """The batches of the steps from `first_step` to the run's last, read ahead by worker processes.
 
     rank, ranks: which of the processes that train together this is, and of how many; None asks torch.distributed. Of
     indexed pictures a batch is a function of seed, step and rank. Of streams it is one of first_step, ranks and workers
-    too: a run that goes on begins a new pass.
+    too: a run that goes on begins a new pass. faces: a folder of face networks (`measure.faces`); with it, faces are
+    found.
     """
     steps = range(first_step, config.train.steps)
     workers = config.data.workers
@@ -264,7 +308,9 @@ def batches(
     if ranks is None:
         ranks = distributed.get_world_size() if distributed.is_available() and distributed.is_initialized() else 1
     loader: DataLoader[Batch] = DataLoader(
-        _InOrder(entries, config, steps, rank, ranks) if streamed else Batches(entries, config, rank),
+        _InOrder(entries, config, steps, rank, ranks, faces)
+        if streamed
+        else Batches(entries, config, rank, faces=faces),
         batch_size=None,
         sampler=None if streamed else steps,
         num_workers=workers,
@@ -285,15 +331,18 @@ def _plainly(found: Iterator[Batch]) -> Iterator[Batch]:
 class _InOrder(IterableDataset[Batch]):
     """The batches of streamed pictures: of n workers, each makes every n-th."""
 
-    def __init__(self, entries: Sequence[Entry], config: Config, steps: range, rank: int, ranks: int):
+    def __init__(
+        self, entries: Sequence[Entry], config: Config, steps: range, rank: int, ranks: int, faces: Path | None
+    ):
         Batches(entries, config)  # what is wrong with the recipe is said here, and not by a worker
         self.entries, self.config, self.steps, self.rank, self.ranks = entries, config, steps, rank, ranks
+        self.faces = faces
 
     def __iter__(self) -> Iterator[Batch]:
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         reader = Reader(self.rank * workers + worker, self.ranks * workers)
-        drawn = Batches(self.entries, self.config, self.rank, reader, self.steps.start)
+        drawn = Batches(self.entries, self.config, self.rank, reader, self.steps.start, self.faces)
         for step in self.steps[worker::workers]:
             yield drawn[step]
 

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 from upbrush.config import LossConfig
 from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
+from upbrush.nn.embedding import FaceEmbedding
 from upbrush.nn.features import Features
 from upbrush.nn.generator import Painted
 
@@ -165,6 +166,11 @@ def content_error(output: Tensor, truth: Tensor) -> Tensor:
     return difference / truth.float().square().sum((1, 2, 3)).clamp(min=1e-6)
 
 
+def identity_error(output: Tensor, truth: Tensor) -> Tensor:
+    """One minus the cosine of two face embeddings of length 1. (B, K) each. Returns (B,) in [0, 2]."""
+    return 1 - (output * truth).sum(1)
+
+
 def diversity(pictures: Tensor) -> Tensor:
     """How different pictures' colours are: mean distance, over pairs, of their channels' means and deviations.
 
@@ -177,14 +183,18 @@ def diversity(pictures: Tensor) -> Tensor:
 
 
 def objective(
-    painted: Painted, batch: Batch, features: Features | None, weights: LossConfig
+    painted: Painted,
+    batch: Batch,
+    features: Features | None,
+    weights: LossConfig,
+    likeness: FaceEmbedding | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The generator's loss on one batch, and its terms by name, unweighted.
 
     Each term is a mean over the pictures that it concerns, so the mix of a batch does not shift the balance between
     terms. A picture at a strength between restored and repainted counts for both, in that proportion.
 
-    `features` may be None where no picture of the batch needs them.
+    `features` may be None where no picture of the batch needs them, `likeness` where faces shall not count.
     """
     output = painted.high
     restored, repainted = 1 - batch.strength, batch.strength
@@ -218,6 +228,12 @@ def objective(
         terms["style"] = _mean(style_error(moments(seen), style), weight)
         woven = weave_error(painting, high, batch.style).mean()
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
+    if likeness is not None and not batch.plain:
+        rows = batch.faces.any(2).any(1)
+        with no_grad():
+            known = likeness(batch.high[rows], batch.faces[rows])
+        lost = identity_error(likeness(output[rows], batch.faces[rows]), known)
+        terms["identity"] = _mean(lost, (restored * (1 - batch.fidelity) + repainted)[rows])  # 0 where there is no face
     loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
     return loss, terms
 

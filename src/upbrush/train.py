@@ -28,6 +28,7 @@ from upbrush.errors import ConfigError, WeightsError
 from upbrush.game import Deal, Game
 from upbrush.losses import diversity, objective
 from upbrush.muon import Muon
+from upbrush.nn import embedding
 from upbrush.nn import features as vgg
 from upbrush.nn.generator import Generator
 
@@ -44,6 +45,7 @@ def run(
     out: Path,
     *,
     features: Path | None = None,
+    faces: Path | None = None,
     start: Path | None = None,
     minutes: float | None = None,
     devices: int | None = None,
@@ -52,9 +54,10 @@ def run(
     """Train, or go on training where `out` holds the state of an unfinished run with the same settings.
 
     data: folders of pictures, tar shards, patterns and addresses of shards (`dataset.scan`). features: VGG19 as
-    safetensors, None to download. start: weights to begin from. minutes: wall-clock budget of this call; the run can be
-    resumed after it. devices: GPUs, or processes where there is no GPU, of each machine; None takes all GPUs, or one
-    process. nodes: machines, each of which runs this same command by torchrun. Returns the weights' path.
+    safetensors, None to download. faces: a folder of face networks (`measure.faces`), for loss.identity. start: weights
+    to begin from. minutes: wall-clock budget of this call; the run can be resumed after it. devices: GPUs, or processes
+    where there is no GPU, of each machine; None takes all GPUs, or one process. nodes: machines, each of which runs
+    this same command by torchrun. Returns the weights' path.
 
     Raises ConfigError, DataError, WeightsError; KeyboardInterrupt after the state has been saved.
     """
@@ -62,11 +65,17 @@ def run(
     fabric = Fabric(devices=devices or "auto", num_nodes=nodes, strategy=_together() if several else "auto")
     fabric.launch()
     fabric.seed_everything(config.train.seed, verbose=False)
+    likeness = embedding.load(faces) if faces and config.loss.identity else None
+    if config.loss.identity and likeness is None:
+        raise ConfigError(
+            "loss.identity compares faces; give the folder of face networks with --faces, or --set loss.identity=0"
+        )
     entries = scan(data)
     judge = vgg.load(features) if config.data.sharp + config.data.repaint else None
     note = {"data": ", ".join(_told(str(source)) for source in data)}
-    trainer = Trainer(config, out, fabric, judge, start, note)
-    trainer.fit(entries, None if minutes is None else time.monotonic() + 60 * minutes)
+    trainer = Trainer(config, out, fabric, judge, likeness, start, note)
+    deadline = None if minutes is None else time.monotonic() + 60 * minutes
+    trainer.fit(entries, deadline, faces if likeness else None)
     return out / "weights.safetensors"
 
 
@@ -79,6 +88,7 @@ class Trainer:
         out: Path,
         fabric: Fabric,
         judge: vgg.Features | None,
+        likeness: embedding.FaceEmbedding | None,
         start: Path | None,
         note: dict[str, str],
     ):
@@ -103,6 +113,7 @@ class Trainer:
         self.generator, self.optimiser = fabric.setup(generator, optimiser)
         self.game = Game(config.game, fabric, config.train.seed) if config.game.weight else None
         self.judge = None if judge is None else judge.to(fabric.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.likeness = None if likeness is None else likeness.to(fabric.device)
         if config.train.compile:  # in place: the keys of the weights stay what they are
             generator.renderer.compile(dynamic=False)  # VGG19 gains nothing from it
         self.inset_px = config.data.crop_px // 20 if config.loss.border else 0  # a fifth of the low crop, at each side
@@ -118,14 +129,14 @@ class Trainer:
         if fabric.is_global_zero:
             (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
-    def fit(self, entries: Sequence[Entry], deadline: float | None) -> None:
-        """Run the steps that are left, or until the deadline."""
+    def fit(self, entries: Sequence[Entry], deadline: float | None, faces: Path | None = None) -> None:
+        """Run the steps that are left, or until the deadline. faces: as for `dataset.batches`."""
         config, began, saved = self.config.train, time.monotonic(), time.monotonic()
         before = self.seconds
         writer = _tensorboard(self.out) if self.fabric.is_global_zero else None
         means: dict[str, list[float]] = {}
         shown: tuple[Batch, Tensor] | None = None  # the last mixed batch: of a plain one there is little to see
-        stream = batches(entries, self.config, first_step=self.step, rank=self.fabric.global_rank)
+        stream = batches(entries, self.config, first_step=self.step, rank=self.fabric.global_rank, faces=faces)
         self._snapshot()
         try:
             for batch in stream:
@@ -165,7 +176,7 @@ class Trainer:
         autocast = torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=config.precision == "bf16")
         with autocast:
             painted = self.generator(batch.low, batch.style, batch.strength, batch.fidelity, self.inset_px)
-            loss, terms = objective(painted, batch, self.judge, self.config.loss)
+            loss, terms = objective(painted, batch, self.judge, self.config.loss, self.likeness)
             if game is not None:
                 dealt = game.deal(painted.high, batch, self.step)
                 terms["game"] = game.generator_loss(dealt)

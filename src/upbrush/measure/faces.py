@@ -42,39 +42,33 @@ class Face:
         return matrix
 
 
-class Faces:
-    """Detector and embedding. Not for several threads at once.
+class Detector:
+    """Finds faces. Not for several threads at once.
 
-    folder: where FILES lie. Raises WeightsError where one is missing or cannot be opened.
+    folder: where FILES lie. longest_px: the longer side that the detector sees. Raises WeightsError where a file is
+    missing or cannot be opened.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, longest_px: int = DETECT_PX):
         import cv2
-        import onnxruntime
 
         for name in FILES.values():
             if not (folder / name).is_file():
                 raise WeightsError(f"{folder / name}: not found; give the folder of {' and '.join(FILES.values())}")
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # it warns of targets that nobody asked for
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # idle threads that spin slow VGG19 down
-        options.log_severity_level = 4
+        self._longest_px = longest_px
         try:
             self._detector = cv2.FaceDetectorYN.create(
-                str(folder / FILES["detector"]), "", (DETECT_PX, DETECT_PX), LEAST_SCORE
+                str(folder / FILES["detector"]), "", (longest_px, longest_px), LEAST_SCORE
             )
-            self._embedding = onnxruntime.InferenceSession(
-                folder / FILES["embedding"], options, providers=["CPUExecutionProvider"]
-            )
-        except (cv2.error, RuntimeError, ValueError) as error:
+        except cv2.error as error:
             raise WeightsError(f"{folder}: a face network cannot be opened ({error}); get the files anew") from None
-        self.identities = {name: fingerprint(folder / file) for name, file in FILES.items()}
 
     def find(self, pixels: NDArray[np.uint8]) -> list[Face]:
         """Every face, the largest first. pixels: (H, W, 3) uint8 RGB of any size."""
         import cv2
 
-        scale = DETECT_PX / max(pixels.shape[:2])
+        scale = self._longest_px / max(pixels.shape[:2])
         # The detector was trained on blue, green, red.
         seen = cv2.resize(np.ascontiguousarray(pixels[..., ::-1]), None, fx=scale, fy=scale)
         self._detector.setInputSize((seen.shape[1], seen.shape[0]))
@@ -83,6 +77,28 @@ class Faces:
             return []
         faces = [Face(row[:4] / scale, row[4:14].reshape(5, 2) / scale, float(row[14])) for row in found]
         return sorted(faces, key=lambda face: float(face.box[2] * face.box[3]), reverse=True)
+
+
+class Faces:
+    """Detector and embedding. Not for several threads at once.
+
+    folder: where FILES lie. Raises WeightsError where one is missing or cannot be opened.
+    """
+
+    def __init__(self, folder: Path):
+        import onnxruntime
+
+        self.find = Detector(folder).find
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # idle threads that spin slow VGG19 down
+        options.log_severity_level = 4
+        try:
+            self._embedding = onnxruntime.InferenceSession(
+                folder / FILES["embedding"], options, providers=["CPUExecutionProvider"]
+            )
+        except (RuntimeError, ValueError) as error:
+            raise WeightsError(f"{folder}: a face network cannot be opened ({error}); get the files anew") from None
+        self.identities = {name: fingerprint(folder / file) for name, file in FILES.items()}
 
     def embed(self, pixels: NDArray[np.uint8], face: Face) -> NDArray[np.float32]:
         """What a face looks like, (128,), of length 1: the cosine of two is their product.
