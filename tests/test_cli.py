@@ -407,13 +407,13 @@ def heavy(monkeypatch):
 
 def test_training_hands_its_words_on(heavy):
     words = ["train", "r.toml", "--data", "a", "--data", "b", "-o", "out", "--minutes", 2, "--set", "train.lr=0.5"]
-    done = upbrush_says(*words, "--from", "w", "--features", "vgg")
+    done = upbrush_says(*words, "--from", "w", "--features", "vgg", "--faces", "nets")
     assert (done.exit_code, done.stdout) == (0, f"{Path('out/weights.safetensors')}\n")
     (_, load), (_, run) = heavy
     assert load == {"path": Path("r.toml"), "changes": ["train.lr=0.5"]}
     assert run == {
         "config": "the settings", "data": ["a", "b"], "out": Path("out"),
-        "features": Path("vgg"), "start": Path("w"), "minutes": 2, "devices": None, "nodes": 1,
+        "features": Path("vgg"), "faces": Path("nets"), "start": Path("w"), "minutes": 2, "devices": None, "nodes": 1,
     }  # fmt: skip
 
 
