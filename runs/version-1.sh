@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The small model, version 1: the commands that make one like it, anew.
 #
-#   UPBRUSH_DATA=folder-with-the-tars UPBRUSH_FEATURES=vgg19.safetensors runs/version-1.sh OUT
+#   UPBRUSH_DATA=folder-with-the-tars UPBRUSH_FEATURES=vgg19.safetensors UPBRUSH_FACES=folder-with-face-networks \
+#       runs/version-1.sh OUT
 #
 # It begins from version 0 (runs/small.sh). The runs resume where they were when the script is started again.
 #
@@ -23,8 +24,20 @@
 #   l     104 steps  pixel_share 0.2, perceptual 200; lr 7e-4
 #   m     281 steps  weave 80 (docs/log.md, 25); what it learnt afterwards was thrown away
 #   n     440 steps  from the moving average; drawn 0.14, range 60; lr 5e-4, falling to zero
-# What is shipped is the mean of the weights of j and n, 0.45 of n (docs/log.md, 26; runs/mean.py). game.toml has the
-# losses of n, for one run of all these steps.
+# Version 1.1 was the mean of the weights of j and n, 0.45 of n (docs/log.md, 26; runs/mean.py). From it, with n's optimisers
+# and discriminator, counting from 0:
+#   q     895 steps  plain_batches 4, detail_tries 2, bicubic_share 0.5, drawn 0.1, weave 70, style 60; lr 1e-3; patterns broke loose
+#                    at the end, so r goes on from the moving average (docs/log.md, 29)
+#   r   2,622 steps  rectifiers that saturate; palettes of nine numbers; plain_batches 3, content 6 (docs/log.md, 29, 30)
+#   s   the rest     half the correlations of colours; of 7,400 steps in all, falling to zero over the last 69 % (docs/log.md, 31)
+# Then from the mean of s and of version 1.1, whose palettes were widened to nine numbers by leaving out the three of the
+# other 250 that weighed least, with the optimisers and discriminator of s:
+#   t     764 steps  no plain batches; content 5; lr 5e-4, falling
+#   u     552 steps  identity 12, pixel 1300, perceptual 250, texture 7, style 80, weave 45; lr 7e-4 (docs/log.md, 33)
+#   v     920 steps  identity 25, style 130, content 4.5
+#   w   1,889 steps  identity 22, style 260, content 4; lr 8e-4, falling to zero over 2,340 steps, stopped 175 before
+# What is shipped is three parts of w and one of version 1.1 with the wider palettes (runs/mean.py --share 0.75). game.toml has
+# the settings of w, for one run of all these steps.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"

@@ -6,7 +6,7 @@ import torch
 from tiny_nets import tiny_config, tiny_generator
 
 from upbrush.config import ModelConfig
-from upbrush.nn.generator import Generator, Renderer, colour_moments, colour_transfer, palette, thumbnails
+from upbrush.nn.generator import OPPONENT, Generator, Renderer, colour_moments, colour_transfer, palette, thumbnails
 from upbrush.views import thumbnail
 
 
@@ -114,20 +114,59 @@ def test_colour_moments_are_those_of_numpy():
     assert np.allclose(correlation[1], np.corrcoef(flat)[[0, 0, 1], [1, 2, 2]], atol=1e-2)
 
 
+def test_a_palette_is_the_mean_and_the_cholesky_factor_of_the_covariance():
+    x = torch.rand(1, 3, 32, 32)
+    x[:, 2] = 0.7 * x[:, 0] + 0.3 * x[:, 2]
+    mean, spread, slopes = palette(x)[0].split(3)
+    opponent = OPPONENT @ (x[0].flatten(1) - 0.5)
+    factor = torch.linalg.cholesky(torch.cov(opponent, correction=0) + 1e-5 * torch.eye(3))
+    assert torch.allclose(mean, opponent.mean(1), atol=1e-5)
+    assert torch.allclose(spread, factor.diagonal(), atol=1e-4)
+    assert torch.allclose(slopes, factor[[1, 2, 2], [0, 0, 1]], atol=1e-4)
+
+
 def test_colour_transfer_gives_the_palette_asked_for():
-    """Put through the matrix and offset as the Renderer does, a picture has the other's means and deviations."""
+    """Put through the matrix and offset as the Renderer does: the other's means and spreads, half its correlations."""
     torch.manual_seed(3)
-    picture = 0.5 + 0.15 * (torch.rand(1, 3, 32, 32) - 0.5)
-    wanted = palette(0.4 + 0.2 * (torch.rand(1, 3, 32, 32) - 0.5))
+    picture, other = (0.5 + scale * (torch.rand(1, 3, 32, 32) - 0.5) for scale in (0.3, 0.4))
+    other[:, 2] = 0.5 - 0.5 * (other[:, 0] - 0.5) + 0.5 * (other[:, 2] - 0.5)  # blue shadows, yellow lights
+    wanted = palette(other)
     colour = colour_transfer(palette(picture), wanted)
     flat = picture.flatten(2)
     tinted = flat + colour[:, :9].view(-1, 3, 3) @ (flat - 0.5) + colour[:, 9:, None]
-    assert (palette(tinted.view_as(picture)) - wanted).abs().max() < 0.01
+    before, after, aim = (torch.corrcoef(OPPONENT @ (x[0].flatten(1) - 0.5)) for x in (flat, tinted, other))
+    assert (aim - before).abs().max() > 0.4, "its colours follow its lightness"
+    assert (after - (before + aim) / 2).abs().max() < 0.05
+    spreads = [(OPPONENT @ (x[0].flatten(1) - 0.5)).std(1) for x in (tinted, other)]
+    assert (spreads[0] - spreads[1]).abs().max() < 0.02
+    assert (palette(tinted.view_as(picture)) - wanted)[0, :3].abs().max() < 0.01
+
+
+def test_a_grey_picture_is_not_blown_up_and_takes_colours_from_lightness():
+    grey, colours = torch.rand(1, 1, 32, 32).expand(1, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    colours[:, 2] = 1 - colours[:, 0]
+    matrix = colour_transfer(palette(grey), palette(colours))[:, :9].view(3, 3) + torch.eye(3)
+    assert torch.linalg.matrix_norm(matrix, 2) < 4
+    tinted = matrix @ grey.flatten(2)
+    assert tinted.std(1).max() > 0.05
 
 
 def test_a_palette_of_its_own_changes_nothing():
     own = palette(torch.rand(2, 3, 32, 32))
     assert colour_transfer(own, own).abs().max() < 1e-6
+
+
+@torch.no_grad()
+def test_layers_that_resonate_stay_bounded(generator):
+    """However large a gain between two layers is: what passes the rectifiers has an end, layer by layer."""
+    renderer, low = generator.renderer, torch.rand(1, 3, 12, 12)
+    mods = torch.zeros(1, renderer.mods)
+    largest = []
+    for gain in (1e3, 1e6):
+        for first in [*renderer.body[0::2], renderer.up, *renderer.fine[0::2]]:
+            first.weight.mul_(gain)
+        largest.append(renderer(low, mods).abs().max())
+    assert largest[1] < 1.1 * largest[0]
 
 
 def test_a_batch_is_painted_picture_by_picture(generator):

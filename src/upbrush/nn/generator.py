@@ -22,6 +22,7 @@ SCALE = 4
 PAD_PX = 2  # the low picture is extended by its edge, so that zero padding inside draws no frame along the borders
 COLOUR_MODS = 12  # a 3x3 matrix and an offset, as differences from the identity
 SLOPE = 0.1  # of the leaky rectifier
+MOST = 4.0  # that the Renderer's rectifiers let through: where layers resonate, values grow by sums, not products
 
 
 def thumbnails(low: Tensor) -> Tensor:
@@ -52,34 +53,78 @@ def colour_moments(x: Tensor) -> Tensor:
     return torch.cat([mean * 2 - 1, deviation * 4, pairs], 1)
 
 
-PALETTE = 6  # numbers of a code that are no convolution's work: the mean and deviation of the opponent colours
+PALETTE = 9  # numbers of a code that are no convolution's work: mean, deviations and slopes of the opponent colours
 OPPONENT = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
 OPPONENT /= OPPONENT.norm(dim=1, keepdim=True)  # orthonormal: lightness, red against blue, green against both
 RATIOS = (0.25, 2.5)  # a grey picture is not blown up to any style's colours, nor a colourful one put out
 
 
 def palette(x: Tensor) -> Tensor:
-    """Mean and deviation of lightness and the two opponent colours over a picture's cells.
+    """Mean and covariance of lightness and the two opponent colours over a picture's cells.
 
-    x: (B, 3, H, W) in [0, 1], reduced to about 32 cells a side, so that texture is not taken for colour. Returns (B, 6)
+    The covariance as its Cholesky factor, the diagonal first: how far lightness spreads, and the others beyond what
+    follows from those before them; then how red-blue and green-magenta follow lightness, and the third the second. A
+    mean of such factors is one again, so a blend of codes has a blended palette.
+
+    x: (B, 3, H, W) in [0, 1], reduced to about 32 cells a side, so that texture is not taken for colour. Returns (B, 9)
     float32.
     """
     with torch.autocast(x.device.type, enabled=False):
         opponent = OPPONENT.to(x.device) @ (x.float().flatten(2) - 0.5)
-    mean = opponent.mean(2)
-    return torch.cat([mean, ((opponent - mean[..., None]).square().mean(2) + 1e-5).sqrt()], 1)
+        mean = opponent.mean(2)
+        centred = opponent - mean[..., None]
+        v = centred @ centred.transpose(1, 2) / centred.shape[2]
+    return torch.cat([mean, _cholesky(v + 1e-5 * torch.eye(3, device=x.device))], 1)
+
+
+def _cholesky(v: Tensor) -> Tensor:
+    """The Cholesky factor of (B, 3, 3), by hand since ONNX has none: (B, 6), its diagonal and then 10, 20, 21."""
+    first = v[:, 0, 0].clamp(min=1e-6).sqrt()  # the code of no style is zeros
+    second, third = v[:, 1, 0] / first, v[:, 2, 0] / first
+    second_rest = (v[:, 1, 1] - second.square()).clamp(min=1e-6).sqrt()
+    both = (v[:, 2, 1] - second * third) / second_rest
+    third_rest = (v[:, 2, 2] - third.square() - both.square()).clamp(min=1e-6).sqrt()
+    return torch.stack([first, second_rest, third_rest, second, third, both], 1)
+
+
+def _lower(factor: Tensor) -> Tensor:
+    """(B, 6) of `_cholesky` as matrices: (B, 3, 3)."""
+    first, second, third, a, b, c = factor.unbind(1)
+    zero = torch.zeros_like(first)
+    rows = [[first, zero, zero], [a, second, zero], [b, c, third]]
+    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+
+
+def _between(of: Tensor, to: Tensor) -> Tensor:
+    """The factor of a covariance with the deviations of `to` and correlations between those of both: (B, 6)."""
+    own, wanted = (x @ x.transpose(1, 2) for x in (_lower(of), _lower(to)))
+    before, after = ((torch.diagonal(x, dim1=1, dim2=2) + 1e-6).sqrt() for x in (own, wanted))
+    stretch = after / before
+    return _cholesky((wanted + own * stretch[:, :, None] * stretch[:, None]) / 2)
 
 
 def colour_transfer(of: Tensor, to: Tensor) -> Tensor:
-    """The colour mods that give a picture of one palette the mean and deviation of another.
+    """The colour mods that give a picture of one palette the mean and deviations of another, and half its correlations.
 
-    After "Color Transfer between Images" (Reinhard et al., 2001), in plain opponent colours. of, to: (B, 6) of
-    `palette`. Returns (B, 12), as differences from the identity: what `Renderer` takes.
+    After "Color Transfer between Images" (Reinhard et al., 2001), with correlations by Cholesky factors: lightness is
+    made of lightness alone, so shapes stay, and colours of lightness and themselves, so shadows and lights get the
+    style's. Half, because with all of it colours follow lightness and nothing else: hair is blue and skin is green
+    under a painting of blue shadows. of, to: (B, 9) of `palette`. Returns (B, 12), as differences from the identity:
+    what `Renderer` takes.
     """
     basis = OPPONENT.to(of.device)
-    ratio = ((to[:, 3:] + 0.02) / (of[:, 3:] + 0.02)).clamp(*RATIOS)
-    matrix = (basis.T * (ratio - 1)[:, None]) @ basis
-    offset = (to[:, :3] - ratio * of[:, :3]) @ basis
+    own, wanted = of[:, 3:], _between(of[:, 3:], to[:, 3:])
+    ratio = ((wanted[:, :3] + 0.02) / (own[:, :3] + 0.02)).clamp(*RATIOS)
+
+    def slope(aim: Tensor, given: Tensor, spread: Tensor) -> Tensor:
+        return ((aim - given) / (spread + 0.02)).clamp(-1, 1)
+
+    second = slope(wanted[:, 3], ratio[:, 1] * own[:, 3], own[:, 0])
+    both = slope(wanted[:, 5], ratio[:, 2] * own[:, 5], own[:, 1])
+    third = slope(wanted[:, 4], ratio[:, 2] * own[:, 4] + both * own[:, 3], own[:, 0])
+    transfer = _lower(torch.stack([*ratio.unbind(1), second, third, both], 1))
+    matrix = basis.T @ (transfer - torch.eye(3, device=of.device)) @ basis
+    offset = (to[:, :3] - (transfer @ of[:, :3, None])[..., 0]) @ basis
     return torch.cat([matrix.flatten(1), offset], 1)
 
 
@@ -87,7 +132,7 @@ class StyleEncoder(nn.Module):
     """A style picture to its code: its palette, then what strided convolutions make of it.
 
     The convolutions' channels are summed up by mean and deviation at each depth. Colour needs no learning: the first
-    six numbers of a code are the palette, and a blend of codes has the blended palette.
+    nine numbers of a code are the palette, and a blend of codes has the blended palette.
     """
 
     def __init__(self, config: ModelConfig):
@@ -209,11 +254,11 @@ class Renderer(nn.Module):
 
         x = film(self.head, low)
         for first, second in self._pairs(self.body):
-            x = x + film(second, F.leaky_relu(film(first, x), SLOPE))
-        x = F.leaky_relu(F.pixel_shuffle(film(self.up, x), 2), SLOPE)
+            x = x + film(second, _rectified(film(first, x)))
+        x = _rectified(F.pixel_shuffle(film(self.up, x), 2))
         x = F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 2, 1)
         for first, second in self._pairs(self.fine):
-            x = x + film(second, F.leaky_relu(film(first, x), SLOPE))
+            x = x + film(second, _rectified(film(first, x)))
         residual = F.pixel_shuffle(film(self.out, x), 2).float()
         residual = F.avg_pool2d(F.pad(residual, (0, 1, 0, 1)), 2, 1)
         high = residual + self._enlarged(low.float(), mods[:, -COLOUR_MODS:].float())
@@ -229,6 +274,11 @@ class Renderer(nn.Module):
             planes = tinted.flatten(0, 1)[:, None]
             enlarged = F.pixel_shuffle(F.conv2d(planes, self.enlarge, padding=1), SCALE)
         return enlarged.view(low.shape[0], 3, SCALE * low.shape[2], SCALE * low.shape[3])
+
+
+def _rectified(x: Tensor) -> Tensor:
+    """A leaky rectifier that saturates: a pattern at which the layers resonate stays bounded, layer by layer."""
+    return F.leaky_relu(x, SLOPE).clamp(-MOST, MOST)
 
 
 def _bilinear_filters() -> Tensor:
