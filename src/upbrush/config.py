@@ -156,6 +156,18 @@ def check(tree: dict[str, Any], source: str) -> Config:
         raise ConfigError(f"{source}: {where} = {first.get('input')!r}: {first['msg']}") from None
 
 
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """The names, dotted, of what two trees of settings do not share."""
+    keys = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            keys += differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            keys.append(prefix + key)
+    return keys
+
+
 def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from upbrush import weights
-from upbrush.config import Config, check
+from upbrush.config import Config, check, differences
 from upbrush.dataset import Batch, Entry, batches, scan
 from upbrush.errors import ConfigError, WeightsError
 from upbrush.game import Deal, Game
@@ -277,7 +277,7 @@ class Trainer:
     def _resume(self) -> None:
         state = weights.load_state(self.out / "state.pt")
         theirs = check(state["config"], str(self.out / "state.pt"))  # fills in what settings have come since
-        if changed := _differences(theirs.model_dump(mode="json"), self.config.model_dump(mode="json")):
+        if changed := differences(theirs.model_dump(mode="json"), self.config.model_dump(mode="json")):
             raise ConfigError(
                 f"{self.out}: holds a run with other settings ({', '.join(changed)}); "
                 "take another --out, with --from for its weights"
@@ -376,17 +376,6 @@ def learning_rate(config: Config, step: int) -> float:
     tail = train.decay_share * train.steps
     done = max(0.0, (step - (train.steps - tail)) / tail) if tail else 0.0
     return train.lr * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
-    keys = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            keys += _differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            keys.append(prefix + key)
-    return keys
 
 
 def _tensorboard(out: Path) -> Any:

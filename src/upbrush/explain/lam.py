@@ -20,7 +20,7 @@ from upbrush.tiles import Box
 SIGMA_PX, BLUR_PX, STEPS = 1.2, 4, 50  # of the blur where the path begins, low pixels; its reach; steps to the end
 WINDOW_PX = 64  # low pixels a side over which the diffusion index counts; its value depends on this
 MOST_PIXELS = 1_000_000  # of a low picture of which every pixel is followed through the thumbnail
-LEAST_EFFECT = 1e-5  # in edges, of all pixels together: less is rounding
+LEAST_EFFECT = 1e-4  # in edges, of all pixels together: less is rounding
 LEAST_EDGE = 1e-10  # in the root: a flat place has a gradient of 0, not none
 
 
