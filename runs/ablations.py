@@ -35,7 +35,7 @@ SMALL = [
     *("train.lr=5e-4", "train.warmup_steps=20", "train.decay_share=0.6", "train.ema_halflife_steps=30"),
     *("game.warmup_steps=50", "train.save_every_minutes=2"),
     # the recipe as it was when the first of them ran
-    *("data.drawn=0", "loss.texture=0", "loss.content=2.4", "loss.structure=35", "loss.border=20"),
+    *("data.drawn=0", "loss.texture=0", "loss.content=2.4", "loss.structure=35"),
     *("data.bicubic_share=0.3", "loss.ghost=0", "loss.weave=0", "loss.pixel_share=1", "loss.perceptual=100"),
     *("loss.style=50", "loss.range=1", "data.plain_batches=0", "data.detail_tries=1"),
     "data.mix={face = 0.45, photo = 0.35, art = 0.2}",
@@ -106,20 +106,20 @@ def artefact_map() -> list[Any]:
         plain_init(self, *rest)
         trainers.append(self)
 
-    def objective(painted: Any, batch: Any, features: Any, settings: Any, *rest: Any) -> Any:
-        loss, terms = plain_objective(painted, batch, features, settings, *rest)
+    def objective(output: Any, batch: Any, features: Any, settings: Any, *rest: Any) -> Any:
+        loss, terms = plain_objective(output, batch, features, settings, *rest)
         plain = len(batch.low) - len(batch.style)
         sharp = (batch.fidelity[:plain] < 1).nonzero()[:, 0]
         ones = torch.zeros(len(sharp))
         with torch.no_grad():
-            mean = trainers[-1].ema(batch.low[sharp], batch.style[:0], ones, batch.fidelity[sharp]).high
-            truth, output = batch.high[sharp], painted.high[sharp]
-            residual, steady = (truth - output).abs().sum(1, True), (truth - mean).abs().sum(1, True)
+            mean = trainers[-1].ema(batch.low[sharp], batch.style[:0], ones, batch.fidelity[sharp])
+            truth, made = batch.high[sharp], output[sharp]
+            residual, steady = (truth - made).abs().sum(1, True), (truth - mean).abs().sum(1, True)
             square = F.avg_pool2d(F.pad(residual, (3,) * 4, mode="reflect").square(), 7, 1)
             local = square - F.avg_pool2d(F.pad(residual, (3,) * 4, mode="reflect"), 7, 1).square()
             chart = local.clamp(min=0) * residual.var((1, 2, 3), keepdim=True) ** 0.2
             chart = torch.where(residual < steady, 0, chart)
-        terms["artefacts"] = (chart * (output - truth).abs()).mean()
+        terms["artefacts"] = (chart * (made - truth).abs()).mean()
         return loss + 10 * settings.pixel * terms["artefacts"], terms
 
     return [mock.patch.object(train.Trainer, "__init__", init), mock.patch.object(train, "objective", objective)]
@@ -167,7 +167,7 @@ class Painter:
         size = networks.STYLE_PX
         seen = torch.zeros(0, 3, size, size) if style is None else _tensor(views.style_view(_pixels(style)))
         knobs = (torch.tensor([value]) for value in (float(style is not None), fidelity))
-        high = self.generator(_tensor(_pixels(low)), seen, *knobs).high
+        high = self.generator(_tensor(_pixels(low)), seen, *knobs)
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((high[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()).save(target)
 

@@ -136,7 +136,7 @@ def test_files_of_two_models_are_refused(model_dir, tmp_path, low):
 @pytest.mark.parametrize(
     ("facts", "words"),
     [
-        ({"upbrush_format": "2"}, "format is 2, expected 1"),
+        ({"upbrush_format": "3"}, "format is 3, expected 2"),
         ({"upbrush_format": ""}, "format is not stated"),
         ({"identity": ""}, "no identity"),
         ({"scale": "many"}, "scale is many"),

@@ -56,11 +56,11 @@ def test_unusable_weights_are_said(tmp_path, saved):
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
     state = {key: value.clone() for key, value in tiny_generator().state_dict().items()}
     state["renderer.head.weight"] = torch.zeros(9, 3, 3, 3)
-    header = {"upbrush_format": "1", "config": tiny_config().model_dump_json()}
+    header = {"upbrush_format": "2", "config": tiny_config().model_dump_json()}
     save_file(state, tmp_path / "shape.safetensors", header)
-    save_file(state, tmp_path / "newer.safetensors", header | {"upbrush_format": "2"})
+    save_file(state, tmp_path / "newer.safetensors", header | {"upbrush_format": "3"})
     cases = {"text": "cannot be read", "cut": "cannot be read", "none": "cannot be read", "other": "format none"}
-    for name, words in (cases | {"shape": "does not fit", "newer": "format 2"}).items():
+    for name, words in (cases | {"shape": "does not fit", "newer": "format 3"}).items():
         with pytest.raises(WeightsError, match=words) as error:
             weights.load(tmp_path / f"{name}.safetensors")
         assert "\n" not in str(error.value)

@@ -10,7 +10,6 @@ from tiny_nets import tiny_config
 from upbrush import losses
 from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
-from upbrush.nn.generator import Painted
 
 
 def random_features(seed, batch=2):
@@ -34,20 +33,6 @@ def batch(count, repaint, strength=1.0, fidelity=0.5):
     fidelities[1:] = fidelity
     high, style = torch.rand(count, 3, 32, 32), torch.rand(repaint, 3, 32, 32)
     return Batch(high, torch.rand(count, 3, 8, 8), style, strengths, fidelities, torch.zeros(count, 2, 3))
-
-
-def whole(output):
-    return Painted(output, None)
-
-
-def test_border_error_compares_the_middle():
-    torch.manual_seed(0)
-    output = torch.rand(2, 3, 24, 32)
-    inset = output[..., 4:-4, 4:-4] + 0.25
-    assert torch.allclose(losses.border_error(output, inset), torch.tensor([0.25, 0.25]))
-    terms = losses.objective(Painted(output := torch.rand(3, 3, 32, 32), output[2:, :, 8:-8, 8:-8]), batch(3, 1),
-                             FakeFeatures(), tiny_config().loss)[1]  # fmt: skip
-    assert terms["border"] == 0
 
 
 def test_every_loss_is_zero_for_equal_pictures():
@@ -160,7 +145,7 @@ def test_content_error_is_relative():
 def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
-    loss, terms = losses.objective(whole(output), batch(4, 1), FakeFeatures(), config)
+    loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
     both = {"pixel", "range", "grid", "weave"}
     assert set(terms) == both | {"perceptual", "content", "structure", "texture", "ghost", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
@@ -173,9 +158,7 @@ def test_a_repaint_at_full_strength_is_not_held_to_the_truth():
     other = output.clone()
     other[1] = torch.rand(3, 32, 32)
     pictures = batch(2, 1, fidelity=1.0)
-    first, second = (
-        losses.objective(whole(o), pictures, FakeFeatures(), tiny_config().loss)[1] for o in (output, other)
-    )
+    first, second = (losses.objective(o, pictures, FakeFeatures(), tiny_config().loss)[1] for o in (output, other))
     assert first["pixel"] == second["pixel"]
     assert first["style"] != second["style"]
 
@@ -185,7 +168,7 @@ def test_absolute_error_falls_with_fidelity_to_the_share_that_is_left():
     found = {}
     for share in (1.0, 0.25):
         weights = tiny_config().loss.model_copy(update={"pixel_share": share})
-        found[share] = losses.objective(whole(wrong), tasks, FakeFeatures(), weights)[1]["pixel"]
+        found[share] = losses.objective(wrong, tasks, FakeFeatures(), weights)[1]["pixel"]
     first, second = losses.pixel_error(wrong, tasks.high)
     assert torch.allclose(found[1.0], (first + second) / 2)
     assert torch.allclose(found[0.25], (first + 0.25 * second) / 2)  # the first is at fidelity 1, the second at 0
@@ -200,26 +183,26 @@ def test_the_perceptual_loss_looks_at_all_five_layers():
             return [*flat, x.mean((2, 3), keepdim=True)][:deepest]
 
     tasks = batch(2, 0)
-    assert losses.objective(whole(torch.rand(2, 3, 32, 32)), tasks, Deepest(), tiny_config().loss)[1]["perceptual"] > 0
+    assert losses.objective(torch.rand(2, 3, 32, 32), tasks, Deepest(), tiny_config().loss)[1]["perceptual"] > 0
 
 
 def test_a_blend_counts_for_both_in_proportion():
     pictures = batch(2, 1, strength=0.25, fidelity=1.0)
     output = pictures.high.clone()
     output[1] += 0.1
-    terms = losses.objective(whole(output), pictures, FakeFeatures(), tiny_config().loss)[1]
+    terms = losses.objective(output, pictures, FakeFeatures(), tiny_config().loss)[1]
     assert terms["pixel"].item() == pytest.approx(0.1 * 0.75 / 1.75, rel=1e-4)
 
 
 def test_fidelity_one_asks_for_no_features():
     pictures = batch(3, 0, fidelity=1.0)
-    _, terms = losses.objective(whole(torch.rand(3, 3, 32, 32)), pictures, None, tiny_config().loss)
+    _, terms = losses.objective(torch.rand(3, 3, 32, 32), pictures, None, tiny_config().loss)
     assert set(terms) == {"pixel", "range", "grid"}
 
 
 def test_features_missing_where_needed_is_said():
     with pytest.raises(ConfigError, match="--features"):
-        losses.objective(whole(torch.rand(4, 3, 32, 32)), batch(4, 1), None, tiny_config().loss)
+        losses.objective(torch.rand(4, 3, 32, 32), batch(4, 1), None, tiny_config().loss)
 
 
 class Colours:
@@ -235,7 +218,7 @@ def test_identity_is_asked_of_faces_below_fidelity_1_and_of_repaints():
     output[:, 0] = 0
 
     def identity(pictures, output):
-        return float(losses.objective(whole(output), pictures, FakeFeatures(), config, Colours())[1]["identity"])
+        return float(losses.objective(output, pictures, FakeFeatures(), config, Colours())[1]["identity"])
 
     assert identity(pictures, output) == 0  # no face was found
     at = torch.eye(2, 3).expand(4, 2, 3)

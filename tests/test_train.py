@@ -245,9 +245,7 @@ def test_between_mixed_batches_only_pixels_count_and_the_game_waits(tmp_path, da
 
 
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(
-        train, "objective", lambda painted, *_: (painted.high.sum() * float("nan"), {"pixel": painted.high.sum()})
-    )
+    monkeypatch.setattr(train, "objective", lambda output, *_: (output.sum() * float("nan"), {"pixel": output.sum()}))
     with pytest.raises(WeightsError, match="not finite, 6 times in a row"):
         train.run(tiny_config(**RESTORE), data, tmp_path / "run")
 

@@ -29,7 +29,7 @@ def write_model(folder: Path, identity: str = IDENTITY, **facts: str) -> Path:
     for name, make in (("encoder", encoder), ("modulator", modulator), ("renderer", renderer)):
         model = helper.make_model(make(), opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
         stated = {
-            "upbrush_format": "1",
+            "upbrush_format": "2",
             "identity": identity,
             "scale": "4",
             "overlap_px": "2",

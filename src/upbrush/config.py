@@ -67,7 +67,6 @@ class LossConfig(Settings):
     weave: float = Field(0.0, ge=0, description="fine detail in some directions only, below fidelity 1 and in repaints")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
     grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")
-    border: float = Field(0.0, ge=0, description="what a border changes in a repaint")
     blends: float = Field(0.2, ge=0, le=1, description="share of repaints at a strength drawn from (0, 1), not 1")
 
 

@@ -19,7 +19,7 @@ from upbrush.errors import ConfigError, OutOfMemoryError, StyleError, WeightsErr
 from upbrush.views import style_view
 
 MODEL_DIR = Path(__file__).parent / "model"
-FORMAT = "1"  # of the three files; a reader of another format refuses them
+FORMAT = "2"  # of the three files; a reader of another format refuses them
 FILES = ("encoder", "modulator", "renderer")
 ENGINES = ("onnxruntime", "cuda", "openvino", "openvino-bf16")
 PRECISIONS = ("f32", "bf16")

@@ -8,7 +8,6 @@ from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
 from upbrush.nn.embedding import FaceEmbedding
 from upbrush.nn.features import Features
-from upbrush.nn.generator import Painted
 
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
 WINDOW_PX = 32  # of the local spectra
@@ -61,16 +60,6 @@ def grid_deviation(output: Tensor) -> Tensor:
     rows, columns = rest.shape[2] // 4, rest.shape[3] // 4
     places = rest[..., : 4 * rows, : 4 * columns].reshape(len(output), rows, 4, columns, 4).mean((1, 3))
     return (places.flatten(1).var(1, correction=0) + 1e-10).sqrt()
-
-
-def border_error(output: Tensor, inset: Tensor) -> Tensor:
-    """What a border changes: mean absolute error of a part painted alone against the same part of the whole.
-
-    Zero padding inside the Renderer tells it where a picture ends, and without this it draws a frame there. The whole
-    is taken as given. output: (R, 3, H, W), inset: its middle, (R, 3, H', W'). Returns (R,).
-    """
-    rows, columns = ((a - b) // 2 for a, b in zip(output.shape[2:], inset.shape[2:], strict=True))
-    return pixel_error(inset, output[..., rows:-rows, columns:-columns].detach())
 
 
 def moments(features: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
@@ -183,20 +172,19 @@ def diversity(pictures: Tensor) -> Tensor:
 
 
 def objective(
-    painted: Painted,
+    output: Tensor,
     batch: Batch,
     features: Features | None,
     weights: LossConfig,
     likeness: FaceEmbedding | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """The generator's loss on one batch, and its terms by name, unweighted.
+    """The generator's loss on what it made of one batch, and its terms by name, unweighted. output: (B, 3, H, W).
 
     Each term is a mean over the pictures that it concerns, so the mix of a batch does not shift the balance between
     terms. A picture at a strength between restored and repainted counts for both, in that proportion.
 
     `features` may be None where no picture of the batch needs them, `likeness` where faces shall not count.
     """
-    output = painted.high
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
         "pixel": _mean(pixel_error(output, batch.high) * _faithful(batch.fidelity, weights), restored),
@@ -220,8 +208,6 @@ def objective(
             content, style = features(high)[3], moments(features(batch.style))
         seen = features(painting)
         terms["content"] = _mean(content_error(seen[3], content), weight)
-        if painted.inset is not None:
-            terms["border"] = border_error(painting, painted.inset).mean()
         terms["structure"] = _mean(structure_error(painting, high), weight)
         terms["texture"] = _mean(texture_error(painting, batch.style), weight)
         terms["ghost"] = _mean(ghost_error(painting, high), weight)

@@ -116,7 +116,6 @@ class Trainer:
         self.likeness = None if likeness is None else likeness.to(fabric.device)
         if config.train.compile:  # in place: the keys of the weights stay what they are
             generator.renderer.compile(dynamic=False)  # VGG19 gains nothing from it
-        self.inset_px = config.data.crop_px // 20 if config.loss.border else 0  # a fifth of the low crop, at each side
         self.step, self.seconds = 0, 0.0
         self.rollbacks = 0  # in a row
         self.broken: dict[str, int] = {}  # how often each loss was not finite, over the whole run
@@ -175,10 +174,10 @@ class Trainer:
         # not Fabric's "bf16-mixed": that rounds the inputs too, and a low picture in bfloat16 has lost its last bits
         autocast = torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=config.precision == "bf16")
         with autocast:
-            painted = self.generator(batch.low, batch.style, batch.strength, batch.fidelity, self.inset_px)
-            loss, terms = objective(painted, batch, self.judge, self.config.loss, self.likeness)
+            output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
+            loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness)
             if game is not None:
-                dealt = game.deal(painted.high, batch, self.step)
+                dealt = game.deal(output, batch, self.step)
                 terms["game"] = game.generator_loss(dealt)
                 rise = min(1.0, self.step / max(1, self.config.game.warmup_steps))
                 loss = loss + self.config.game.weight * rise * terms["game"]
@@ -193,7 +192,7 @@ class Trainer:
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         if self._agreed(bool(broken)):
             self._roll_back(broken)
-            return {}, painted.high.detach()
+            return {}, output.detach()
         self.optimiser.step()
         self._pull(rate)
         if game is not None:
@@ -201,7 +200,7 @@ class Trainer:
         self._update_ema()
         if self.step % SNAPSHOT_STEPS == 0:
             self._snapshot()
-        return values, painted.high.detach()
+        return values, output.detach()
 
     def _discriminate(
         self, game: Game, dealt: Deal, rate: float, autocast: torch.autocast, turn: int
@@ -303,7 +302,7 @@ class Trainer:
         low = batch.low[-1:].expand(len(batch.style), -1, -1, -1)
         ones = torch.ones(len(batch.style), device=low.device)
         painted = self.generator.module(low, batch.style, ones, ones)
-        return float(diversity(painted.high) / diversity(batch.style).clamp(min=1e-3))
+        return float(diversity(painted) / diversity(batch.style).clamp(min=1e-3))
 
     def _watch(self, values: dict[str, float]) -> None:
         """Raise an alarm for a game that one side has won, once for each way of losing it."""

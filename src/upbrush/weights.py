@@ -16,7 +16,7 @@ from upbrush.config import Config, check
 from upbrush.errors import WeightsError
 from upbrush.nn.generator import Generator
 
-FORMAT = "1"
+FORMAT = "2"
 
 
 def identity(state: Mapping[str, Tensor]) -> str:

@@ -9,7 +9,6 @@ a colour matrix. So a picture painted in tiles equals the picture painted whole,
 """
 
 from itertools import accumulate
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from upbrush.config import ModelConfig
 from upbrush.views import STYLE_PX, THUMBNAIL_PX, area_matrix
 
 SCALE = 4
-PAD_PX = 2  # the low picture is extended by its edge, so that zero padding inside draws no frame along the borders
 COLOUR_MODS = 12  # a 3x3 matrix and an offset, as differences from the identity
 SLOPE = 0.1  # of the leaky rectifier
 MOST = 4.0  # that the Renderer's rectifiers let through: where layers resonate, values grow by sums, not products
@@ -203,7 +201,9 @@ class Renderer(nn.Module):
 
     Behind each pixel shuffle stands a 2x2 mean: a feature that is flat stays flat, whatever the sub-pixel filters
     say, so no dot grid can be printed into flat areas (after Sugawara et al., "Super-resolution using convolutional
-    neural networks without any checkerboard artifacts", ICIP 2018).
+    neural networks without any checkerboard artifacts", ICIP 2018). Before each convolution the outermost pixels are
+    repeated, and before each mean mirrored, since the sub-pixels before a border are those behind it: a flat picture
+    stays flat to its borders.
     """
 
     enlarge: Tensor
@@ -211,11 +211,11 @@ class Renderer(nn.Module):
     def __init__(self, config: ModelConfig):
         super().__init__()
         wide, narrow = config.channels, config.up_channels
-        self.head = nn.Conv2d(3, wide, 3, 1, 1)
-        self.body = nn.ModuleList(nn.Conv2d(wide, wide, 3, 1, 1) for _ in range(2 * config.pairs))
-        self.up = nn.Conv2d(wide, 4 * narrow, 3, 1, 1)
-        self.fine = nn.ModuleList(nn.Conv2d(narrow, narrow, 3, 1, 1) for _ in range(2))
-        self.out = nn.Conv2d(narrow, 12, 3, 1, 1)
+        self.head = nn.Conv2d(3, wide, 3)
+        self.body = nn.ModuleList(nn.Conv2d(wide, wide, 3) for _ in range(2 * config.pairs))
+        self.up = nn.Conv2d(wide, 4 * narrow, 3)
+        self.fine = nn.ModuleList(nn.Conv2d(narrow, narrow, 3) for _ in range(2))
+        self.out = nn.Conv2d(narrow, 12, 3)
         self.widths = [wide] * (1 + 2 * config.pairs) + [4 * narrow, narrow, narrow, 12]
         self.register_buffer("enlarge", _bilinear_filters(), persistent=False)
         for first, second in [*self._pairs(self.body), *self._pairs(self.fine)]:
@@ -242,28 +242,25 @@ class Renderer(nn.Module):
 
     def forward(self, low: Tensor, mods: Tensor) -> Tensor:
         """low: (B, 3, h, w) in [0, 1]; mods: (B, K). Returns (B, 3, 4h, 4w) float32, not clipped."""
-        low = F.pad(low, (PAD_PX,) * 4, mode="replicate")
         # One slice for each, not one split into all: WebGPU binds no more than some ten outputs to a shader.
         ends = list(accumulate(n for width in self.widths for n in (width, width)))
         films = iter([mods[:, start:end] for start, end in zip([0, *ends], ends, strict=False)])
 
         def film(conv: nn.Module, x: Tensor) -> Tensor:
             scale, shift = next(films), next(films)
-            y: Tensor = conv(x)
+            y: Tensor = conv(_edged(x))
             return y * (1 + scale)[..., None, None].to(y.dtype) + shift[..., None, None].to(y.dtype)
 
         x = film(self.head, low)
         for first, second in self._pairs(self.body):
             x = x + film(second, _rectified(film(first, x)))
         x = _rectified(F.pixel_shuffle(film(self.up, x), 2))
-        x = F.avg_pool2d(F.pad(x, (1, 0, 1, 0)), 2, 1)
+        x = F.avg_pool2d(F.pad(x, (1, 0, 1, 0), mode="reflect"), 2, 1)
         for first, second in self._pairs(self.fine):
             x = x + film(second, _rectified(film(first, x)))
         residual = F.pixel_shuffle(film(self.out, x), 2).float()
-        residual = F.avg_pool2d(F.pad(residual, (0, 1, 0, 1)), 2, 1)
-        high = residual + self._enlarged(low.float(), mods[:, -COLOUR_MODS:].float())
-        edge = SCALE * PAD_PX
-        return high[..., edge:-edge, edge:-edge]
+        residual = F.avg_pool2d(F.pad(residual, (0, 1, 0, 1), mode="reflect"), 2, 1)
+        return residual + self._enlarged(low.float(), mods[:, -COLOUR_MODS:].float())
 
     def _enlarged(self, low: Tensor, colour: Tensor) -> Tensor:
         """The bilinear enlargement through the colour matrix: per pixel, so tiles stay exact."""
@@ -272,8 +269,16 @@ class Renderer(nn.Module):
         tinted = (flat + matrix @ (flat - 0.5) + colour[:, 9:, None]).view_as(low)
         with torch.autocast(low.device.type, enabled=False):  # eight bits of mantissa would band the base
             planes = tinted.flatten(0, 1)[:, None]
-            enlarged = F.pixel_shuffle(F.conv2d(planes, self.enlarge, padding=1), SCALE)
+            enlarged = F.pixel_shuffle(F.conv2d(_edged(planes), self.enlarge), SCALE)
         return enlarged.view(low.shape[0], 3, SCALE * low.shape[2], SCALE * low.shape[3])
+
+
+def _edged(x: Tensor) -> Tensor:
+    """One more pixel at each side, like the outermost, so that a convolution draws no frame along the borders."""
+    if torch.compiler.is_exporting():
+        return F.pad(x, (1, 1, 1, 1), mode="replicate")  # one node, but torch 2.13 cannot compile its backward
+    x = torch.cat([x[..., :1], x, x[..., -1:]], 3)
+    return torch.cat([x[..., :1, :], x, x[..., -1:, :]], 2)
 
 
 def _rectified(x: Tensor) -> Tensor:
@@ -291,13 +296,6 @@ def _bilinear_filters() -> Tensor:
     return torch.einsum("ay,bx->abyx", taps, taps).reshape(SCALE * SCALE, 1, 3, 3)
 
 
-class Painted(NamedTuple):
-    """What a generator makes of a batch: (B, 3, 4h, 4w) float32, and the insets, (R, 3, 4h', 4w') or None."""
-
-    high: Tensor
-    inset: Tensor | None
-
-
 class Generator(nn.Module):
     """StyleEncoder, Modulator and Renderer together, as they are trained."""
 
@@ -307,12 +305,11 @@ class Generator(nn.Module):
         self.renderer = Renderer(config)
         self.modulator = Modulator(config, self.renderer.mods)
 
-    def forward(self, low: Tensor, style: Tensor, strength: Tensor, fidelity: Tensor, inset_px: int = 0) -> Painted:
+    def forward(self, low: Tensor, style: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
         """Paint a batch of which the last pictures have styles and the first have none.
 
         low: (B, 3, h, w) in [0, 1]; style: (R, 3, H, W) in [0, 1] with R <= B, for the last R of the batch;
-        strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. inset_px: paint the last R once
-        more without so many low pixels at each side, 0 for not at all.
+        strength, fidelity: (B,) in [0, 1], strength 0 for pictures without a style. Returns (B, 3, 4h, 4w) float32.
         """
         # Without styles too: an encoder that is never called has no gradient, and DistributedDataParallel waits for it.
         code = self.encoder(style).float()
@@ -320,7 +317,4 @@ class Generator(nn.Module):
         with torch.autocast(low.device.type, enabled=False):  # mods steer every layer: small, and worth float32
             mods = self.modulator(thumbnails(low), code, strength[:, None], fidelity[:, None])
         high: Tensor = self.renderer(low, mods)
-        if not (inset_px and len(style)):
-            return Painted(high, None)
-        inner = low[-len(style) :, :, inset_px:-inset_px, inset_px:-inset_px]
-        return Painted(high, self.renderer(inner, mods[-len(style) :]))
+        return high
