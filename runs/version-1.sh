@@ -36,8 +36,13 @@
 #   u     552 steps  identity 12, pixel 1300, perceptual 250, texture 7, style 80, weave 45; lr 7e-4 (docs/log.md, 33)
 #   v     920 steps  identity 25, style 130, content 4.5
 #   w   1,889 steps  identity 22, style 260, content 4; lr 8e-4, falling to zero over 2,340 steps, stopped 175 before
-# What is shipped is three parts of w and one of version 1.1 with the wider palettes (runs/mean.py --share 0.75). game.toml has
-# the settings of w, for one run of all these steps.
+# Version 1.2 was three parts of w and one of version 1.1 with the wider palettes (runs/mean.py --share 0.75). game.toml has
+# the settings of w, for one run of all these steps. Its Modulator was split in two (runs/widen.py), and by styles.toml, in
+# float32, with a new discriminator each:
+#   x      62 steps  style 260, identity 25; batches of 4; lr 1.5e-4 (docs/log.md, 35)
+#   y     199 steps  style 400, identity 16; batches of 6; lr 3e-4, of 850 steps in all until step 94, then of 600
+#   z   the rest     of 430 steps in all until step 289, then of 380, falling to zero
+# runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
 : "${UPBRUSH_DATA:?set it to the folder with train-faces.tar, train-photos.tar and train-art.tar}"
@@ -47,5 +52,6 @@ here=$(dirname "$0")/..
 [ -e "$out/last/weights.safetensors" ] || { echo "no version 0 in $out: run runs/small.sh $out first" >&2; exit 2; }
 upbrush train "$here/recipes/pixels.toml" "${data[@]}" --from "$out/last/weights.safetensors" --out "$out/pixels-1"
 upbrush train "$here/recipes/game.toml" "${data[@]}" --from "$out/pixels-1/weights.safetensors" --out "$out/game"
-upbrush export "$out/game/weights.safetensors" --out "$here/src/upbrush/model"
+upbrush train "$here/recipes/styles.toml" "${data[@]}" --from "$out/game/weights.safetensors" --out "$out/styles"
+upbrush export "$out/styles/weights.safetensors" --out "$here/src/upbrush/model"
 python "$here/runs/library.py"

@@ -82,6 +82,21 @@ def test_export_writes_three_graphs_and_the_weights(exported):
     assert facts[0]["overlap_px"] == str(generator.renderer.overlap_px)
 
 
+def test_graphs_hold_large_arrays_in_half_precision_and_lose_nothing_by_it(exported):
+    folder, _ = exported
+    state = weights.load(folder / "weights.safetensors")[0].state_dict()
+    graph = onnx.load(folder / "modulator.onnx").graph
+    arrays = {array.name: onnx.numpy_helper.to_array(array) for array in graph.initializer}
+    large = {key: value for key, value in arrays.items() if value.size >= export.HALVED}
+    assert large
+    assert {value.dtype for value in large.values()} == {np.dtype(np.float16)}
+    assert np.dtype(np.float32) in {value.dtype for value in arrays.values()}, "small ones are no matter of size"
+    last = state["modulator.repaint.4.weight"].numpy()
+    assert any(
+        np.array_equal(value.astype(np.float32), weight) for value in large.values() for weight in (last, last.T)
+    )
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("size", [(1, 1), (5, 19), (40, 23)])
 def test_onnx_equals_torch_at_odd_sizes(exported, size):

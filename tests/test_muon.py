@@ -1,4 +1,4 @@
-"""The optimiser: orthogonal steps for wide convolutions, Adam's for the rest."""
+"""The optimiser: orthogonal steps for wide layers, Adam's for the rest."""
 
 import copy
 
@@ -35,14 +35,17 @@ def test_narrow_parameters_take_the_steps_of_adam():
         assert torch.allclose(a, b, atol=1e-5)
 
 
-def test_a_wide_convolution_moves_as_far_as_adam_would():
+@pytest.mark.parametrize("linear", [False, True], ids=["convolution", "linear"])
+def test_a_wide_layer_moves_as_far_as_adam_would_in_all_directions_alike(linear):
     torch.manual_seed(0)
-    conv = nn.Conv2d(64, 64, 3, bias=False)
-    before = conv.weight.detach().clone()
-    conv(torch.randn(2, 64, 8, 8)).square().mean().backward()
-    Muon(conv.parameters(), 1e-2).step()
-    moved = (conv.weight.detach() - before).square().mean().sqrt().item()
-    assert moved == pytest.approx(1e-2 * LIKE_ADAM, rel=0.3)
+    layer = nn.Linear(64, 96, bias=False) if linear else nn.Conv2d(64, 64, 3, bias=False)
+    before = layer.weight.detach().clone()
+    layer(torch.randn(200, 64) if linear else torch.randn(2, 64, 8, 8)).square().mean().backward()
+    Muon(layer.parameters(), 1e-2).step()
+    step = (layer.weight.detach() - before).flatten(1)
+    assert step.square().mean().sqrt().item() == pytest.approx(1e-2 * LIKE_ADAM, rel=0.3)
+    values = torch.linalg.svdvals(step)
+    assert values[32] > 0.5 * values[0]
 
 
 def test_layers_of_one_shape_move_as_if_alone():

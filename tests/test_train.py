@@ -145,6 +145,19 @@ def test_an_anchor_holds_a_run_near_the_weights_it_began_from(tmp_path, data):
         train.run(tiny_config(**RESTORE, train={"anchor": 1.0}), data, tmp_path / "none")
 
 
+def test_frozen_parts_stay_what_they_are_and_the_rest_learns(tmp_path, data, features):
+    first = train.run(tiny_config(**RESTORE), data, tmp_path / "first")
+    began = weights.load(first)[0].state_dict()
+    frozen = ["renderer", "modulator.trunk", "modulator.restore"]
+    changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "game": WITH_GAME["game"]}
+    config = tiny_config(**changes, train={"frozen": frozen})
+    ended = weights.load(train.run(config, data, tmp_path / "run", features=features, start=first))[0].state_dict()
+    for key, value in ended.items():
+        assert torch.equal(value, began[key]) == key.startswith(tuple(frozen)), key
+    with pytest.raises(ConfigError, match=r"no part is called 'rendrer'; the generator has .*modulator\.restore"):
+        train.run(tiny_config(**RESTORE, train={"frozen": ["rendrer"]}), data, tmp_path / "none")
+
+
 def test_the_tuning_recipe_tunes_what_is_shipped(tmp_path, data, features):
     """The recipe of `upbrush train --from shipped`, for two steps at the shipped sizes."""
     shipped = MODEL_DIR / "weights.safetensors"
@@ -281,6 +294,15 @@ def test_two_processes_train_one_generator(tmp_path, data):
     first = rows(tmp_path / "run")[0]["pixel"]  # of the first process, whose pictures are the same
     assert first == pytest.approx(rows(alone)[0]["pixel"], rel=0.01)
     assert any(not torch.equal(v, tensors(alone)[k]) for k, v in tensors(tmp_path / "run").items())
+
+
+@pytest.mark.parametrize(("able", "expected"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({}, False)])
+def test_bfloat16_is_taken_where_the_processor_computes_in_it(able, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    cpu = torch.device("cpu")
+    assert train.in_bf16("auto", cpu) is expected
+    assert train.in_bf16("bf16", cpu)
+    assert not train.in_bf16("float32", cpu)
 
 
 def test_learning_rate_rises_stays_and_falls():

@@ -13,6 +13,7 @@ TINY = {
         "code_size": 16,
         "encoder_channels": [4, 8],
         "hidden": 8,
+        "style_hidden": 8,
     },
     "data": {"crop_px": 32, "restore": 2, "sharp": 1, "repaint": 1, "workers": 0, "bicubic_share": 0.5},
     "train": {
@@ -43,5 +44,6 @@ def tiny_generator(seed: int = 0) -> Generator:
                 parameter.normal_(std=(2 / parameter[0].numel()) ** 0.5)
             else:
                 parameter.normal_(std=0.1)
-        generator.modulator.last.weight.mul_(0.3)
+        for network in (generator.modulator.restore, generator.modulator.repaint):
+            network[-1].weight.mul_(0.3)
     return generator.eval()

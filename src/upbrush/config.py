@@ -29,7 +29,8 @@ class ModelConfig(Settings):
     up_channels: int = Field(32, ge=4, description="channels of the stage at twice the low resolution")
     code_size: int = Field(256, ge=8, description="numbers in a style code")
     encoder_channels: tuple[int, ...] = Field((32, 64, 128, 224), description="channels of the StyleEncoder's stages")
-    hidden: int = Field(192, ge=8, description="width of the Modulator's two hidden layers")
+    hidden: int = Field(192, ge=8, description="width of the Modulator's two hidden layers that restore")
+    style_hidden: int = Field(384, ge=8, description="width of its two hidden layers that repaint")
 
 
 class DataConfig(Settings):
@@ -97,11 +98,14 @@ class TrainConfig(Settings):
     warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises from zero")
     decay_share: float = Field(0.7, ge=0, le=1, description="last share of the steps, over which it falls (cosine)")
     betas: tuple[float, float] = (0.9, 0.99)
+    frozen: tuple[str, ...] = Field((), description="parts of the generator that stay as they are: renderer, ...")
     anchor: float = Field(0.0, ge=0, description="pull of --from's weights, times the learning rate: forget less")
     clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
     seed: int = 0
-    precision: Literal["bf16", "float32"] = Field("bf16", description="of the networks; losses are float32")
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="of the networks; auto: bf16 where it is computed, not imitated; losses are float32"
+    )
     compile: bool = Field(False, description="compile the networks first: a minute at the start, steps nearly halved")
     log_every_steps: int = Field(20, ge=1)
     sample_every_steps: int = Field(500, ge=1)

@@ -15,6 +15,7 @@ from upbrush.errors import WeightsError
 from upbrush.nn.generator import SCALE, Generator, thumbnails
 
 OPSET = 18
+HALVED = 1024  # numbers from which an array of weights is stored in half precision
 TOLERANCE = 2e-3  # half an 8-bit level; measured differences are a hundred times smaller
 ODD_SIZES = ((1, 1), (7, 13), (33, 20), (64, 65))  # of low pictures, rows and columns
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ log = logging.getLogger(__name__)
 def export(source: Path, folder: Path) -> list[Path]:
     """Write encoder.onnx, modulator.onnx, renderer.onnx and half-precision weights.safetensors into `folder`.
 
-    The files are those of the weights rounded to half precision, so that what ships in ONNX is what ships as weights.
-    Existing files are replaced, each in one step. Raises WeightsError where onnxruntime and torch disagree.
+    The files are those of the weights rounded to half precision, and hold them so: what ships in ONNX is what ships as
+    weights, at half the size. Existing files are replaced, each in one step. Raises WeightsError where onnxruntime and
+    torch disagree.
     """
     generator, config, header = weights.load(source)
     generator.half().float()
@@ -102,11 +104,26 @@ def _write(
     model = program.model_proto
     for node in model.graph.node:  # torch notes there where each was called from: paths of this machine
         del node.metadata_props[:]
+    _halve(model.graph)
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     onnx.checker.check_model(model)
     onnx.save(model, path)
+
+
+def _halve(graph: onnx.GraphProto) -> None:
+    """Store weights in half precision; a Cast makes them float32 again, once, when a runtime folds constants."""
+    casts = []
+    for array in graph.initializer:
+        values = onnx.numpy_helper.to_array(array)
+        if values.dtype == np.float32 and values.size >= HALVED:
+            name = array.name
+            array.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+            casts.append(onnx.helper.make_node("Cast", [array.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def _trials(inputs: dict[str, Tensor], sizes: Dynamic) -> list[dict[str, Tensor]]:

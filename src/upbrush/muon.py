@@ -1,6 +1,6 @@
-"""Muon for convolutions, Adam for everything else: the optimiser of the generator.
+"""Muon for wide layers, Adam for everything else: the optimiser of the generator.
 
-A convolution's step is its momentum with all singular values set to about one, so that directions with small gradients
+A wide layer's step is its momentum with all singular values set to about one, so that directions with small gradients
 are learnt as fast as those with large ones (Jordan et al., "Muon: An optimizer for hidden layers in neural networks",
 2024). `torch.optim.Muon` takes matrices only, and a network's convolutions cannot be given to it as views.
 """
@@ -14,12 +14,12 @@ from torch import Tensor
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of the quintic iteration, by Jordan et al.
 ITERATIONS = 5
-SMALLEST = 32  # channels in and out from which a convolution is a matrix worth orthogonalising
+SMALLEST = 32  # channels in and out from which a layer is a matrix worth orthogonalising
 LIKE_ADAM = 0.2  # makes a step's root mean square that of Adam (Liu et al., "Muon is scalable for LLM training", 2025)
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for wide convolutions, Adam for all other parameters, at one learning rate.
+    """Orthogonalised momentum for wide layers, Adam for all other parameters, at one learning rate.
 
     params: parameters, or groups of them. lr: of both, in Adam's units. betas: of Adam. momentum: of Muon (Nesterov).
     """
@@ -70,7 +70,7 @@ def orthogonalised(matrices: Tensor) -> Tensor:
 
 
 def _is_wide(parameter: Tensor) -> bool:
-    return parameter.ndim == 4 and min(parameter.shape[:2]) >= SMALLEST
+    return parameter.ndim in (2, 4) and min(parameter.shape[:2]) >= SMALLEST
 
 
 def _nesterov(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tensor:

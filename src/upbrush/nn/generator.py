@@ -8,6 +8,7 @@ The Renderer takes no statistic from its input: it knows only a scale and a shif
 a colour matrix. So a picture painted in tiles equals the picture painted whole, and one set of mods is one look.
 """
 
+from collections.abc import Sequence
 from itertools import accumulate
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from upbrush.config import ModelConfig
+from upbrush.errors import ConfigError
 from upbrush.views import STYLE_PX, THUMBNAIL_PX, area_matrix
 
 SCALE = 4
@@ -162,19 +164,19 @@ def _moments(x: Tensor) -> list[Tensor]:
 class Modulator(nn.Module):
     """Thumbnail, code and knobs to the mods: one scale and one shift per channel of every layer, and a colour matrix.
 
-    Strength interpolates between the mods of restoring (no code) and those of repainting, so it is a line by
-    construction. Fidelity enters as a number, after "You Only Train Once" (Dosovitskiy & Djolonga, ICLR 2020).
+    One network gives the mods of restoring, another what repainting adds to them; strength says how much of it, so it
+    is a line by construction. Apart, since one network for both was too small for the styles: with the Renderer frozen,
+    mods of their own took pictures a quarter as far from their style (docs/log.md, 35). Fidelity enters as a number,
+    after "You Only Train Once" (Dosovitskiy & Djolonga, ICLR 2020).
     """
 
     def __init__(self, config: ModelConfig, mods: int):
         super().__init__()
         widths = (6, 32, 64, 96)
         self.trunk = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(widths[:-1], widths[1:], strict=True))
-        self.inner = nn.Linear(widths[-1] + 9 + config.code_size + 2, config.hidden)
-        self.outer = nn.Linear(config.hidden, config.hidden)
-        self.last = nn.Linear(config.hidden, mods)
-        nn.init.normal_(self.last.weight, std=0.01)
-        nn.init.zeros_(self.last.bias)
+        seen = widths[-1] + 9
+        self.restore = _perceptron(seen + 1, config.hidden, mods)
+        self.repaint = _perceptron(seen + config.code_size + 1, config.style_hidden, mods)
 
     def forward(self, thumbnail: Tensor, code: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
         """thumbnail: (B, 6, 32, 32); code: (B, code_size); strength, fidelity: (B, 1) in [0, 1]. Returns (B, K)."""
@@ -182,18 +184,19 @@ class Modulator(nn.Module):
         for conv in self.trunk:
             x = F.leaky_relu(conv(x), SLOPE)
         seen = torch.cat([x.float().mean((2, 3)), colour_moments(thumbnail[:, :3])], 1)
-        one = torch.ones_like(fidelity)
-        restore = self._mlp(torch.cat([seen, torch.zeros_like(code), fidelity, 0 * one], 1))
-        repaint = self._mlp(torch.cat([seen, code, fidelity, one], 1))
+        mods: Tensor = self.restore(torch.cat([seen, fidelity], 1)).float()
+        added: Tensor = self.repaint(torch.cat([seen, code, fidelity], 1)).float()
         recolour = colour_transfer(palette(thumbnail[:, :3]), code[:, :PALETTE])
-        repaint = repaint + F.pad(recolour, (repaint.shape[1] - COLOUR_MODS, 0))
-        return torch.lerp(restore, repaint, strength)
+        return mods + strength * (added + F.pad(recolour, (added.shape[1] - COLOUR_MODS, 0)))
 
-    def _mlp(self, x: Tensor) -> Tensor:
-        x = F.leaky_relu(self.inner(x), SLOPE)
-        x = F.leaky_relu(self.outer(x), SLOPE)
-        mods: Tensor = self.last(x)
-        return mods.float()
+
+def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Two hidden layers; what comes out is small at first."""
+    last = nn.Linear(hidden, outputs)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
+    layers = [nn.Linear(inputs, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, hidden), nn.LeakyReLU(SLOPE), last]
+    return nn.Sequential(*layers)
 
 
 class Renderer(nn.Module):
@@ -318,3 +321,12 @@ class Generator(nn.Module):
             mods = self.modulator(thumbnails(low), code, strength[:, None], fidelity[:, None])
         high: Tensor = self.renderer(low, mods)
         return high
+
+    def freeze(self, parts: Sequence[str]) -> None:
+        """Let parts, such as renderer or modulator.restore, learn nothing. Raises ConfigError where one is missing."""
+        for part in parts:
+            try:
+                self.get_submodule(part).requires_grad_(False)
+            except AttributeError:
+                known = ", ".join(name for name, _ in self.named_modules() if name and name.count(".") < 2)
+                raise ConfigError(f"train.frozen: no part is called {part!r}; the generator has {known}") from None
