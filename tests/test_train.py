@@ -296,15 +296,6 @@ def test_two_processes_train_one_generator(tmp_path, data):
     assert any(not torch.equal(v, tensors(alone)[k]) for k, v in tensors(tmp_path / "run").items())
 
 
-@pytest.mark.parametrize(("able", "expected"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({}, False)])
-def test_bfloat16_is_taken_where_the_processor_computes_in_it(able, expected, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    cpu = torch.device("cpu")
-    assert train.in_bf16("auto", cpu) is expected
-    assert train.in_bf16("bf16", cpu)
-    assert not train.in_bf16("float32", cpu)
-
-
 def test_learning_rate_rises_stays_and_falls():
     config = tiny_config(train={"steps": 100, "warmup_steps": 10, "decay_share": 0.5, "lr": 1.0})
     rates = [train.learning_rate(config, step) for step in range(100)]

@@ -31,6 +31,7 @@ from upbrush.muon import Muon
 from upbrush.nn import embedding
 from upbrush.nn import features as vgg
 from upbrush.nn.generator import Generator
+from upbrush.precision import in_bf16
 
 SNAPSHOT_STEPS = 50  # between copies of the last good state
 MOST_ROLLBACKS = 5  # in a row, before a run gives up
@@ -358,20 +359,6 @@ def _told(source: str) -> str:
     return Path(source.partition("?")[0]).name
 
 
-def in_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the networks compute in bfloat16; "auto" asks the device. A CPU that only imitates it takes 2.6 times as
-    long as in float32, for a Renderer, and four times for VGG19.
-    """  # noqa: D205
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu":
-        able = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not tell
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return True
-
-
 def _optimiser(generator: Generator, config: Config) -> torch.optim.Optimizer:
     train = config.train
     learning = [parameter for parameter in generator.parameters() if parameter.requires_grad]
@@ -381,8 +368,7 @@ def _optimiser(generator: Generator, config: Config) -> torch.optim.Optimizer:
 
 
 def _together() -> DDPStrategy:
-    """How several processes train one generator; its one buffer is a constant, and need not be sent around."""
-    return DDPStrategy(forward_sync_buffers=False)
+    return DDPStrategy(forward_sync_buffers=False)  # the generator's one buffer is a constant
 
 
 def learning_rate(config: Config, step: int) -> float:
@@ -404,11 +390,10 @@ def _sheet(path: Path, batch: Batch, output: Tensor) -> None:
     """Rows of low (enlarged), output, truth and style, for the eye."""
     path.parent.mkdir(parents=True, exist_ok=True)
     low = nn.functional.interpolate(batch.low, scale_factor=4, mode="nearest")
-    side = output.shape[-1]
     rows = [low, output, batch.high]
     if count := len(batch.style):
         style = torch.zeros_like(output)
-        style[-count:] = nn.functional.interpolate(batch.style, size=(side, side), mode="area")
+        style[-count:] = nn.functional.interpolate(batch.style, size=output.shape[-2:], mode="area")
         rows.append(style)
     grid = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
     pixels = (grid.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
