@@ -7,9 +7,10 @@ import torch
 
 
 def in_bf16(precision: str, device: torch.device) -> bool:
-    """Whether the networks compute in bfloat16; "auto" asks the device. A CPU that only imitates it takes 2.6 times as
-    long as in float32, for a Renderer, and four times for VGG19.
-    """  # noqa: D205
+    """Whether the networks compute in bfloat16; "auto" asks the device.
+
+    A CPU that only imitates it takes 2.6 times as long as in float32 for the Renderer, and four times for VGG19.
+    """
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
