@@ -77,7 +77,8 @@ def main() -> None:
         before.mkdir()
         (before / "weights.safetensors").symlink_to(MODEL_DIR / "weights.safetensors")
     upbrush = [sys.executable, "-m", "upbrush", "train", "--from", "shipped", "--data", str(told.out / "tuned")]
-    subprocess.run([*upbrush, "--out", str(after), "--minutes", str(told.minutes)], check=True)
+    networks = [word for name in ("features", "faces") if (path := getattr(told, name)) for word in (f"--{name}", path)]
+    subprocess.run([*upbrush, *map(str, networks), "--out", str(after), "--minutes", str(told.minutes)], check=True)
     found = []
     for folder in (before, after):
         ablations.paint(folder, told.val, told.pairs)

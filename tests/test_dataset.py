@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from tiny_nets import tiny_config
 
+from upbrush import photographs
 from upbrush.dataset import Batches, batches, scan
 from upbrush.errors import DataError
 
@@ -116,6 +117,20 @@ def test_the_mix_is_kept(folder):
     assert {faces.style(rng).kind for _ in range(20)} == {"art"}
     with pytest.raises(DataError, match="'portrait'.*\\['art', 'face'\\]"):
         Batches(scan([folder]), tiny_config(data={"mix": {"portrait": 1.0}}))
+
+
+def test_photographs_at_hand_are_painted_and_never_a_style(tmp_path, monkeypatch):
+    folder, at_hand = tmp_path / "mine", tmp_path / "at-hand.png"
+    folder.mkdir()
+    Image.new("RGB", (48, 40), "red").save(folder / "a.png")
+    Image.new("RGB", (48, 40), "blue").save(at_hand)
+    monkeypatch.setattr(photographs, "files", lambda: [at_hand])
+    config = tiny_config(data={"photographs": 0.5, "restore": 4, "repaint": 4})
+    drawn = [Batches(scan([folder]), config)[step] for step in range(8)]
+    blue = torch.cat([batch.high for batch in drawn])[:, 2].mean((1, 2))
+    assert set(blue.tolist()) == {0, 1}
+    assert 0.25 < blue.mean() < 0.75
+    assert all((batch.style[:, 0] == 1).all() for batch in drawn)
 
 
 def test_a_bad_file_is_named_once_and_passed_over(folder, caplog):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from upbrush import photographs
 from upbrush.errors import ConfigError
@@ -16,11 +17,22 @@ def test_photographs_are_square_and_of_the_size_asked(name):
     assert pixels.std() > 20
 
 
+def test_the_files_are_there_and_are_those_photographs():
+    pytest.importorskip("skimage")
+    assert len(photographs.files()) == len(photographs.CUTS)
+    for path in photographs.files():
+        with Image.open(path) as image:
+            assert image.mode == "RGB"
+            assert min(image.size) >= 300
+
+
 def test_without_scikit_image_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(photographs, "find_spec", lambda name: None)
     assert not photographs.are_here()
     with pytest.raises(ConfigError, match=r"upbrush\[demo\]"):
         photographs.photograph("astronaut", 64)
+    with pytest.raises(ConfigError, match=r"upbrush\[train\]"):
+        photographs.files()
 
 
 @pytest.mark.parametrize("side_px", [1, 16, 64])

@@ -12,10 +12,11 @@ from PIL import Image
 from tiny_nets import TINY_GAME, tiny_config
 
 from upbrush import train, weights
-from upbrush.config import load
+from upbrush.config import TrainConfig, load
 from upbrush.engine import MODEL_DIR
-from upbrush.errors import ConfigError, WeightsError
+from upbrush.errors import ConfigError, StyleError, WeightsError
 from upbrush.game import Game
+from upbrush.keeping import Keeping
 from upbrush.nn import features as vgg
 
 
@@ -143,6 +144,32 @@ def test_an_anchor_holds_a_run_near_the_weights_it_began_from(tmp_path, data):
     assert 0 < moved[1] < 0.7 * moved[0]
     with pytest.raises(ConfigError, match="give --from"):
         train.run(tiny_config(**RESTORE, train={"anchor": 1.0}), data, tmp_path / "none")
+
+
+def test_mods_of_styles_that_a_run_does_not_show_are_kept(tmp_path, data, features):
+    model = {"code_size": 256}  # as styles have
+    first = train.run(tiny_config(**RESTORE, model=model), data, tmp_path / "first")
+    generator = weights.load(first)[0]
+    rng = np.random.default_rng(0)
+    known = {"mean": rng.random(256), "directions": np.eye(256)[:4], "spread": np.ones(4), "identity": "x"}
+    np.savez(first.parent / "random.npz", **known)
+    moved = []
+    for keep in (0.0, 1000.0):
+        changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "loss": {"style": 100.0}}
+        config = tiny_config(
+            **changes, model=model, train={"lr": 3e-3, "steps": 12, "keep": keep, "frozen": ["encoder"]}
+        )
+        path = train.run(config, data, tmp_path / f"run{keep:g}", features=features, start=first)
+        held = Keeping(generator, TrainConfig(keep=1), first, torch.device("cpu"))
+        low = torch.from_numpy(rng.random((2, 3, 16, 16))).float()
+        assert held.error(generator, low, 0) == 0
+        moved.append(held.error(weights.load(path)[0], low, 0).item())
+    assert 0 < moved[1] < 0.3 * moved[0]
+    with pytest.raises(ConfigError, match=r"train\.keep = 1 holds on to weights to start from; give --from"):
+        train.run(tiny_config(**RESTORE, train={"keep": 1.0}), data, tmp_path / "none")
+    (first.parent / "random.npz").unlink()
+    with pytest.raises(StyleError, match=r"random\.npz: not found"):
+        train.run(tiny_config(**RESTORE, model=model, train={"keep": 1.0}), data, tmp_path / "none", start=first)
 
 
 def test_frozen_parts_stay_what_they_are_and_the_rest_learns(tmp_path, data, features):

@@ -47,6 +47,7 @@ class DataConfig(Settings):
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
     detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
     drawn: float = Field(0.0, ge=0, le=1, description="share of pictures and styles that are patterns drawn by code")
+    photographs: float = Field(0.0, ge=0, le=1, description="share of pictures that are scikit-image's; styles are not")
     buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")
     workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
 
@@ -100,6 +101,7 @@ class TrainConfig(Settings):
     betas: tuple[float, float] = (0.9, 0.99)
     frozen: tuple[str, ...] = Field((), description="parts of the generator that stay as they are: renderer, ...")
     anchor: float = Field(0.0, ge=0, description="pull of --from's weights, times the learning rate: forget less")
+    keep: float = Field(0.0, ge=0, description="pull of --from's mods of other styles: forget none of them")
     clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
     seed: int = 0

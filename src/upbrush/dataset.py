@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from upbrush import crops, patterns
+from upbrush import crops, patterns, photographs
 from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
@@ -166,6 +166,8 @@ class Batches(Dataset[Batch]):
         seed = f"{config.train.seed}:{first_step}"
         self.contents = {kind: self._pick_of(kind, f"{seed}:content", reader) for kind in self.shares}
         self.style = self._style_pick(f"{seed}:style", reader)
+        at_hand = photographs.files() if data.photographs else []
+        self.photographs = [Indexed(path, path.name, "photograph") for path in at_hand]
         self.bad: set[str] = set()
 
     def _natural_shares(self) -> dict[str, float]:
@@ -188,6 +190,12 @@ class Batches(Dataset[Batch]):
         picks = [self._pick_of(kind, seed, reader) for kind in self.style_kinds]
         return lambda rng: picks[rng.integers(len(picks))](rng)
 
+    def _content(self, kind: str, rng: np.random.Generator) -> Pick:
+        """Where a picture that is painted comes from: the data's of this kind, or photographs at hand."""
+        if self.photographs and rng.random() < self.config.data.photographs:
+            return lambda rng: self.photographs[rng.integers(len(self.photographs))]
+        return self.contents[kind]
+
     def _one_of(self, among: np.ndarray, rng: np.random.Generator) -> Indexed:
         return self.entries[int(among[rng.integers(len(among))])]
 
@@ -201,7 +209,8 @@ class Batches(Dataset[Batch]):
         names, shares = list(self.shares), np.array(list(self.shares.values()))
         kinds = rng.choice(len(names), count, p=shares / shares.sum())
         cut = partial(crops.content, data=data)
-        high = torch.stack([self._draw(rng, self.contents[names[kind]], cut, data.crop_px) for kind in kinds])
+        picks = [self._content(names[kind], rng) for kind in kinds]
+        high = torch.stack([self._draw(rng, pick, cut, data.crop_px) for pick in picks])
         styles = [self._draw(rng, self.style, crops.style, STYLE_PX) for _ in range(repaint)]
         style = torch.stack(styles) if styles else torch.zeros(0, 3, STYLE_PX, STYLE_PX)
         strength = np.zeros(count)

@@ -1,6 +1,7 @@
 """Photographs to try things on: those that scikit-image bundles under free licences, or a drawing made here."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -14,6 +15,7 @@ CUTS = {
     "coffee": ("coffee", 170, 40, 320),
     "rocket": ("rocket", 170, 60, 300),
 }
+FILES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
 def are_here() -> bool:
@@ -33,6 +35,18 @@ def photograph(name: str, side_px: int) -> np.ndarray:
     function, left, top, side = CUTS[name]
     image = Image.fromarray(getattr(skimage.data, function)())
     return np.asarray(image.resize((side_px, side_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side)))
+
+
+def files() -> list[Path]:
+    """The same photographs, whole, as the files that scikit-image keeps them in.
+
+    Raises ConfigError where scikit-image is not installed.
+    """
+    if not are_here():
+        raise ConfigError('scikit-image, whose photographs this needs, is not installed; pip install "upbrush[train]"')
+    import skimage.data
+
+    return [Path(skimage.data.__file__).parent / name for name in FILES]
 
 
 def drawing(side_px: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from upbrush.config import Config, check, differences
 from upbrush.dataset import Batch, Entry, batches, scan
 from upbrush.errors import ConfigError, WeightsError
 from upbrush.game import Deal, Game
+from upbrush.keeping import Keeping
 from upbrush.losses import diversity, objective
 from upbrush.muon import Muon
 from upbrush.nn import embedding
@@ -102,12 +103,7 @@ class Trainer:
             if theirs.model != config.model:
                 raise ConfigError(f"{start}: a model of other sizes than the recipe's; take its recipe, or none")
             generator.load_state_dict(loaded.state_dict())
-        elif config.train.anchor:
-            raise ConfigError(
-                f"train.anchor = {config.train.anchor:g} pulls towards weights to start from; give --from"
-            )
-        anchor = [p.detach().clone() for p in generator.parameters()] if config.train.anchor else []
-        self.anchor = [p.to(fabric.device) for p in anchor]
+        self.keeping = Keeping(generator, config.train, start, fabric.device)
         generator.freeze(config.train.frozen)
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval().to(fabric.device)
@@ -179,6 +175,9 @@ class Trainer:
         with autocast:
             output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
             loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness)
+            if config.keep:
+                terms["keep"] = self.keeping.error(self.generator.module, batch.low, self.step)
+                loss = loss + config.keep * terms["keep"]
             if game is not None:
                 dealt = game.deal(output, batch, self.step)
                 terms["game"] = game.generator_loss(dealt)
@@ -197,7 +196,7 @@ class Trainer:
             self._roll_back(broken)
             return {}, output.detach()
         self.optimiser.step()
-        self._pull(rate)
+        self.keeping.pull(self.generator, rate)
         if game is not None:
             game.optimiser.step()
         self._update_ema()
@@ -221,12 +220,6 @@ class Trainer:
     def _backward(self, loss: Tensor, network: Any, optimiser: Any, most: float) -> float:
         self.fabric.backward(loss)
         return float(self.fabric.clip_gradients(network, optimiser, max_norm=most, error_if_nonfinite=False))  # type: ignore[arg-type]
-
-    @torch.no_grad()
-    def _pull(self, rate: float) -> None:
-        """Towards the weights that the run began from: L2-SP (Li et al., ICML 2018), decoupled from the gradient."""
-        for ours, theirs in zip(self.generator.parameters(), self.anchor, strict=bool(self.anchor)):
-            ours.lerp_(theirs, min(1.0, self.config.train.anchor * rate))
 
     def _agreed(self, here: bool) -> bool:
         """Whether it is so on any process: all of them must stop, or roll back, at the same step."""
