@@ -9,6 +9,7 @@ side of 288 pixels, and pack/vgg19.safetensors in half precision. `upbrush train
 import argparse
 import io
 import json
+import sys
 import tarfile
 from collections import defaultdict
 from pathlib import Path
@@ -18,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from upbrush import dataset
-from upbrush.dataset import Entry
+from upbrush.dataset import Indexed
 
 SHORT_PX = 288
 QUALITY = 88  # of WebP
@@ -32,9 +33,19 @@ def halved(features: Path, path: Path) -> int:
     return path.stat().st_size
 
 
-def reduced(entry: Entry) -> bytes:
+def by_kind(data: list[Path]) -> dict[str, list[Indexed]]:
+    """The pictures of folders and tars. Ends with a line where some are a stream, which has no number of pictures."""
+    kinds = defaultdict(list)
+    for entry in dataset.scan(data):
+        if not isinstance(entry, Indexed):
+            sys.exit(f"{entry.kind}: is a stream of shards; give its tars one by one")
+        kinds[entry.kind].append(entry)
+    return kinds
+
+
+def reduced(entry: Indexed) -> bytes:
     """A picture as WebP, its short side SHORT_PX at most."""
-    with Image.open(io.BytesIO(entry.read())) as opened:  # type: ignore[union-attr]
+    with Image.open(io.BytesIO(entry.read())) as opened:
         image = opened.convert("RGB")
     factor = min(1.0, SHORT_PX / min(image.size))
     size = (round(image.width * factor), round(image.height * factor))
@@ -59,12 +70,13 @@ def main() -> None:
     parser.add_argument("--megabytes", type=float, default=50, help="of both files together")
     parser.add_argument("--out", "-o", type=Path, required=True)
     told = parser.parse_args()
-    told.out.mkdir(parents=True, exist_ok=True)
-    room = told.megabytes * 1e6 - halved(told.features, told.out / "vgg19.safetensors")
-    kinds = defaultdict(list)
-    for entry in dataset.scan(told.data):
-        kinds[entry.kind].append(entry)
-    with tarfile.open(told.out / "pictures.tar", "w") as shard:
+    if told.out.exists():
+        sys.exit(f"{told.out}: is there already; give another --out, or delete it")
+    kinds = by_kind(told.data)
+    unfinished = told.out.with_name(f".{told.out.name}.tmp")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    room = told.megabytes * 1e6 - halved(told.features, unfinished / "vgg19.safetensors")
+    with tarfile.open(unfinished / "pictures.tar", "w") as shard:
         for kind, entries in sorted(kinds.items()):
             # the golden ratio's multiples spread evenly however many are taken; an artist's pictures lie side by side
             order = dict.fromkeys(int(i * 0.6180339887 % 1 * len(entries)) for i in range(4 * len(entries)))
@@ -77,6 +89,7 @@ def main() -> None:
                 left -= add(shard, f"{kind}-{number:05d}.json", json.dumps({"kind": kind}).encode())
                 count += 1
             print(f"{kind}: {count} of {len(entries)}")
+    unfinished.rename(told.out)
 
 
 if __name__ == "__main__":

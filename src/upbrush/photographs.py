@@ -8,14 +8,13 @@ from PIL import Image, ImageDraw
 
 from upbrush.errors import ConfigError
 
-# (function of skimage.data, left, top, side) of a square cut around the subject, in its pixels
+# (scikit-image's file, left, top, side) of a square cut around the subject, in its pixels
 CUTS = {
-    "astronaut": ("astronaut", 128, 10, 192),
-    "cat": ("cat", 90, 10, 280),
-    "coffee": ("coffee", 170, 40, 320),
-    "rocket": ("rocket", 170, 60, 300),
+    "astronaut": ("astronaut.png", 128, 10, 192),
+    "cat": ("chelsea.png", 90, 10, 280),
+    "coffee": ("coffee.png", 170, 40, 320),
+    "rocket": ("rocket.jpg", 170, 60, 300),
 }
-FILES = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
 
 
 def are_here() -> bool:
@@ -30,11 +29,10 @@ def photograph(name: str, side_px: int) -> np.ndarray:
     """
     if not are_here():
         raise ConfigError('scikit-image, whose photographs this needs, is not installed; pip install "upbrush[demo]"')
-    import skimage.data
-
-    function, left, top, side = CUTS[name]
-    image = Image.fromarray(getattr(skimage.data, function)())
-    return np.asarray(image.resize((side_px, side_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side)))
+    file, left, top, side = CUTS[name]
+    with Image.open(_path(file)) as image:
+        square = image.resize((side_px, side_px), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
+    return np.asarray(square)
 
 
 def files() -> list[Path]:
@@ -44,9 +42,13 @@ def files() -> list[Path]:
     """
     if not are_here():
         raise ConfigError('scikit-image, whose photographs this needs, is not installed; pip install "upbrush[train]"')
+    return [_path(file) for file, *_ in CUTS.values()]
+
+
+def _path(file: str) -> Path:
     import skimage.data
 
-    return [Path(skimage.data.__file__).parent / name for name in FILES]
+    return Path(skimage.data.__file__).parent / file
 
 
 def drawing(side_px: int) -> np.ndarray:
