@@ -128,7 +128,7 @@ def main() -> None:
     views: dict[str, tuple[Callable[[np.ndarray], Any], Distance]] = {"thumbnails": (thumbnail, root_mean_square)}
     if args.features:
         views["VGG statistics"] = (statistics_by(Path(args.features)), style_distance)
-    codes = [[[style.code for style in group]] for group in (drawn, real)]
+    codes = [[[style.code[: styles.CODE_SIZE] for style in group]] for group in (drawn, real)]
     results = [compare("codes", *codes, lambda a, b: float(np.linalg.norm(a - b)))]
     for name, (view, distance) in views.items():
         seen = [[[view(high) for high in one] for one in highs[kind]] for kind in ("drawn", "real")]

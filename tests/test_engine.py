@@ -53,6 +53,18 @@ def test_the_three_calls(model_dir, low, style, name):
     np.testing.assert_allclose(high, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (1, 6), (5, 1)])
+def test_a_side_of_one_pixel_is_rendered_as_if_it_were_two(model_dir, monkeypatch, shape):
+    """The Renderer mirrors what lies before a border; where there is nothing, it is never asked to."""
+    engine, seen = OnnxEngine(model_dir), []
+    really_run = engine._run
+    monkeypatch.setattr(engine, "_run", lambda name, feed: seen.append(feed["low"].shape) or really_run(name, feed))
+    low = np.random.default_rng(2).random((1, 3, *shape), np.float32)
+    high = engine.render(low, np.zeros(5, np.float32))
+    assert seen == [(1, 3, *(max(2, side) for side in shape))]
+    np.testing.assert_allclose(high, low.repeat(4, 2).repeat(4, 3), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_results_are_the_callers_own(model_dir, low, name):
     engine = open_engine(name, model_dir)

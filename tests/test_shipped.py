@@ -176,6 +176,13 @@ def test_the_weights_are_those_of_the_onnx_files(low):
     assert np.abs(engine.render(picture, mods) - expected).max() < 2e-3
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (70, 1)])
+def test_a_side_of_one_pixel_is_painted(painter, size):
+    pixels = np.random.default_rng(0).integers(60, 180, (*size, 3), np.uint8)
+    for style in (None, "monet"):
+        assert painter.paint(pixels, style).shape == (4 * size[0], 4 * size[1], 3)
+
+
 @pytest.mark.parametrize(("kind", "least"), [("faces", 1.0), ("photos", 0.8), ("art", 0.7)])
 def test_unseen_pictures_of_each_kind_are_restored(painter, kind, least):
     """Paintings too: a model that knew only photographs would give an artwork another style."""

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,7 +28,11 @@ MODEL_IS_HERE = all((MODEL_DIR / f"{name}.onnx").is_file() for name in FILES)
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    return write_library(tmp_path_factory.mktemp("model"))
+    folder = write_library(tmp_path_factory.mktemp("model"))
+    monet = styles.read(folder / "library" / "monet.style")
+    code = np.append(monet.code, np.float32([0.06, -0.05, 0.04, 0, 0]))
+    styles.write(replace(monet, name="Fitted", code=code), folder / "library" / "fitted.style")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +186,8 @@ KNOBS = [
     {"style": "random:7", "strength": 0.4, "scale": 9},
     {"style": "monet:1,random:12:2", "size": "90x200"},
     {"style": "monet", "strength": 0, "scale": 1},
+    {"style": "fitted", "strength": 0.8},
+    {"style": "klimt:0.4,fitted:0.6"},
 ]
 
 
@@ -286,6 +293,18 @@ def test_a_stop_is_heard_between_tiles(page):
     assert "AbortError" in page.evaluate(script(body), {"file": text(file), "knobs": PLAIN})
 
 
+def test_a_fitted_style_file_holds_the_same_numbers(page, tiny, tmp_path):
+    rng = np.random.default_rng(8)
+    mods = np.float32(np.float16(np.append(rng.normal(0, [0.1] * 40 + [1e-6] * 20 + [300] * 4), [0, -0.0, 65504])))
+    styles.write(styles.Style("Mine", np.append(rng.normal(0, 1, 256), mods), "tiny-0"), tmp_path / "mine.style")
+    body = """
+      const { numbersOf } = await load("styles");
+      return back(numbersOf(JSON.parse(given)));
+    """
+    found = array(page.evaluate(script(body), (tmp_path / "mine.style").read_text()), "<f4", 256 + len(mods))
+    np.testing.assert_array_equal(found, styles.read(tmp_path / "mine.style").code)
+
+
 def test_own_pictures_make_the_same_code(page, tiny):
     first, second = noise(80, 300), noise(300, 90, seed=5)
     body = """
@@ -341,6 +360,8 @@ def shipped(tmp_path_factory, browser):
         ((33, 90), {"style": "random:3:0.4,random:4:0.6", "strength": 0.6, "keepColours": True, "size": "long:201"}),
         ((31, 300), {"style": "random:9", "fidelity": 0, "scale": 2}),  # two tiles
         ((20, 24), {"style": "random:11", "scale": 6}),  # two enlargements
+        ((1, 30), {"style": "random:5"}),  # nothing to mirror beyond two borders
+        ((30, 1), {}),
     ],
     ids=str,
 )

@@ -93,7 +93,12 @@ def test_a_style_that_cannot_be_written_leaves_nothing(style, tmp_path):
     [
         ({"format": "other"}, "is not a style file"),
         ({"format": ...}, "is not a style file"),
-        ({"version": 2}, "is of version 2, this upbrush reads 1; update upbrush"),
+        ({"version": 3}, "is of version 3, this upbrush reads 2; update upbrush"),
+        ({"mods": "%%%"}, "damaged"),
+        ({"mods": 3}, "damaged"),
+        ({"mods": base64.b64encode(b"123").decode()}, "damaged"),
+        ({"mods": base64.b64encode(np.full(5, np.nan, "<f2").tobytes()).decode()}, "finite"),
+        ({"mods": base64.b64encode(bytes(50_000)).decode()}, "256 finite numbers"),
         ({"version": "1"}, "version is '1'"),
         ({"version": 0}, "version is 0"),
         ({"name": ""}, "needs a name"),
@@ -124,6 +129,25 @@ def test_a_large_preview_is_refused_before_it_is_decoded(stored):
     Image.new("1", (9000, 9000)).save(image, "PNG")
     with pytest.raises(StyleError, match="preview is larger"):
         styles.read(changed(stored, preview=base64.b64encode(image.getvalue()).decode()))
+
+
+def test_a_fitted_style_is_a_longer_code(style, tmp_path, model_dir, engine):
+    mods = np.float32([0.0625, -0.125, 0.5, 0, 0])
+    fitted = replace(style, code=np.append(style.code, mods))
+    styles.write(fitted, tmp_path / "fitted.style")
+    fields = json.loads((tmp_path / "fitted.style").read_text(encoding="utf-8"))
+    assert fields["version"] == 2
+    assert len(base64.b64decode(fields["code"])) == 1024
+    again = styles.read(tmp_path / "fitted.style")
+    assert np.array_equal(again.code, fitted.code)
+    both = styles.blend([(fitted, 1), (style, 3)])
+    np.testing.assert_allclose(both.code, np.append(style.code, mods / 4), atol=1e-6)
+    assert dict(styles.nearest(fitted, {"own": style})) == {}
+    summary = np.zeros((6, 32, 32), np.float32)
+    plain, added = (engine.modulate(summary, one.code, 0.5, 0.25) for one in (style, fitted))
+    np.testing.assert_allclose(added - plain, mods / 2, atol=1e-6)
+    with pytest.raises(StyleError, match="fitted to a model of 4 mods, this one has 5"):
+        engine.modulate(summary, fitted.code[:-1], 0.5, 0.25)
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def test_an_anchor_holds_a_run_near_the_weights_it_began_from(tmp_path, data):
         train.run(tiny_config(**RESTORE, train={"anchor": 1.0}), data, tmp_path / "none")
 
 
-def test_mods_of_styles_that_a_run_does_not_show_are_kept(tmp_path, data, features):
+@pytest.mark.parametrize(("frozen", "keep"), [(("encoder", "renderer"), 1000.0), (("encoder",), 100.0)])
+def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep):
+    """By the mods of other styles where the Renderer is frozen, and by pictures otherwise."""
     model = {"code_size": 256}  # as styles have
     first = train.run(tiny_config(**RESTORE, model=model), data, tmp_path / "first")
     generator = weights.load(first)[0]
@@ -154,13 +156,11 @@ def test_mods_of_styles_that_a_run_does_not_show_are_kept(tmp_path, data, featur
     known = {"mean": rng.random(256), "directions": np.eye(256)[:4], "spread": np.ones(4), "identity": "x"}
     np.savez(first.parent / "random.npz", **known)
     moved = []
-    for keep in (0.0, 1000.0):
+    for pull in (0.0, keep):
         changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "loss": {"style": 100.0}}
-        config = tiny_config(
-            **changes, model=model, train={"lr": 3e-3, "steps": 12, "keep": keep, "frozen": ["encoder"]}
-        )
-        path = train.run(config, data, tmp_path / f"run{keep:g}", features=features, start=first)
-        held = Keeping(generator, TrainConfig(keep=1), first, torch.device("cpu"))
+        config = tiny_config(**changes, model=model, train={"lr": 3e-3, "steps": 12, "keep": pull, "frozen": frozen})
+        path = train.run(config, data, tmp_path / f"run{pull:g}", features=features, start=first)
+        held = Keeping(generator, TrainConfig(keep=1, frozen=frozen), first, torch.device("cpu"))
         low = torch.from_numpy(rng.random((2, 3, 16, 16))).float()
         assert held.error(generator, low, 0) == 0
         moved.append(held.error(weights.load(path)[0], low, 0).item())

@@ -48,9 +48,12 @@ from upbrush.video.command import video
 from upbrush.web.command import serve
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from upbrush.batch import Job, Plan, Saved
     from upbrush.knobs import Knobs
     from upbrush.painter import Painter
+    from upbrush.styles import Style
 
 TRAINING = ("torch", "lightning_fabric", "safetensors", "pydantic", "onnx", "webdataset")
 
@@ -212,6 +215,9 @@ def list_styles(
         typer.echo(f"\npreviews: {sheet}")
 
 
+Features = Annotated[
+    Path | None, typer.Option(envvar="UPBRUSH_FEATURES", help="VGG19 as safetensors; downloaded if left out.")
+]
 StyleOut = Annotated[Path, typer.Option("--out", "-o", help="The .style file to write.")]
 Words = Annotated[str, typer.Option(help="Kept in the file.")]
 
@@ -224,20 +230,37 @@ def make_style(
     artist: Words = "",
     source: Words = "",
     licence: Words = "",
+    fit: Annotated[bool, typer.Option(help="Nearer to the pictures, by a minute or two of training.")] = False,
+    features: Features = None,
     engine: EngineName = "auto",
     model: Model = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Make a style from pictures; of several, the mean."""
     from upbrush import picture, styles
-    from upbrush.engine import open_engine
+    from upbrush.engine import MODEL_DIR, open_engine
 
     refuse_unfit(out, overwrite)
+    if fit:
+        need("train", *TRAINING)
     opened = open_engine(engine, model)
     pixels = [styles.plain_pixels(picture.read(path)) for path in pictures]
     style = styles.make(pixels, opened, name or out.stem, artist=artist, source=source, licence=licence)
+    if fit:
+        style = fitted(style, pixels, model or MODEL_DIR, features)
     styles.write(replace(style, preview=styles.preview(style, opened)), out, overwrite)
     typer.echo(f"{out}: {style.name}, of {len(pictures)} picture{'s' * (len(pictures) > 1)}")
+
+
+def fitted(style: "Style", pictures: "list[np.ndarray]", model: Path, features: Path | None) -> "Style":
+    """The style with mods of its own, learnt with a bar of progress."""
+    from upbrush import config, fitting
+    from upbrush.engine import MODEL_DIR
+    from upbrush.nn.features import load
+
+    settings = config.load(MODEL_DIR / "fit.toml")
+    with typer.progressbar(length=settings.train.steps, label=f"fitting {style.name}", file=sys.stderr) as bar:
+        return fitting.fit(style, pictures, settings, model, load(features), told=lambda *_: bar.update(1))
 
 
 @style_app.command("blend")
@@ -298,9 +321,7 @@ def train(
     recipe: Annotated[
         Path | None, typer.Argument(help="A recipe.toml: see recipes/. Left out, --from is tuned to your pictures.")
     ] = None,
-    features: Annotated[
-        Path | None, typer.Option(envvar="UPBRUSH_FEATURES", help="VGG19 as safetensors; downloaded if left out.")
-    ] = None,
+    features: Features = None,
     faces: Annotated[
         Path | None, typer.Option(envvar="UPBRUSH_FACES", help="Folder of face networks, for loss.identity.")
     ] = None,

@@ -101,7 +101,7 @@ class TrainConfig(Settings):
     betas: tuple[float, float] = (0.9, 0.99)
     frozen: tuple[str, ...] = Field((), description="parts of the generator that stay as they are: renderer, ...")
     anchor: float = Field(0.0, ge=0, description="pull of --from's weights, times the learning rate: forget less")
-    keep: float = Field(0.0, ge=0, description="pull of --from's mods of other styles: forget none of them")
+    keep: float = Field(0.0, ge=0, description="pull of --from's repaints in styles at random: forget none of them")
     clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
     seed: int = 0

@@ -58,8 +58,9 @@ class Engine(Protocol):
     def modulate(self, thumbnail: np.ndarray, code: np.ndarray | None, strength: float, fidelity: float) -> np.ndarray:
         """Turn the whole picture's thumbnail, the style code and the knobs into the Renderer's mods.
 
-        thumbnail: (6, 32, 32) float32 of `views.thumbnail`. code: (code_size,) float32, or None for restoring, which
-        goes with strength 0 only. strength, fidelity: in [0, 1]. Returns (K,) float32.
+        thumbnail: (6, 32, 32) float32 of `views.thumbnail`. code: (code_size,) float32, or (code_size + K,) of a fitted
+        style: behind the code, what strength 1 adds to its mods. None for restoring, which goes with strength 0 only.
+        strength, fidelity: in [0, 1]. Returns (K,) float32.
         """
         ...
 
@@ -121,23 +122,33 @@ class _FileEngine:
             if strength:
                 raise ConfigError(f"strength is {strength} and there is no style; give a style, or strength 0")
             code = np.zeros(self.code_size, np.float32)
-        if code.shape != (self.code_size,):
+        own, fitted = code[: self.code_size], code[self.code_size :]
+        if own.shape != (self.code_size,):
             raise StyleError(f"the style code is of shape {code.shape}, expected ({self.code_size},); make it again")
         feed = {
             "thumbnail": thumbnail[None],
-            "code": code[None],
+            "code": own[None],
             "strength": np.full((1, 1), strength),
             "fidelity": np.full((1, 1), fidelity),
         }
         mods: np.ndarray = self._run("modulator", feed)[0]
-        return mods
+        if fitted.size not in (0, mods.size):
+            raise StyleError(
+                f"the style was fitted to a model of {fitted.size} mods, this one has {mods.size}; make it again"
+            )
+        return mods + np.float32(strength) * fitted if fitted.size else mods
 
     def render(self, low: np.ndarray, mods: np.ndarray) -> np.ndarray:
         """Enlarge one tile: (1, 3, h, w) float32 in [0, 1] -> (1, 3, scale*h, scale*w) float32, not clipped.
 
         Raises OutOfMemoryError where the runtime cannot have the memory it needs.
         """
-        return self._run("renderer", {"low": low, "mods": mods[None]})
+        height, width = low.shape[2:]
+        for axis in (2, 3):
+            if low.shape[axis] == 1:  # the Renderer mirrors what lies before a border, and here is nothing
+                low = np.repeat(low, 2, axis)
+        high = self._run("renderer", {"low": low, "mods": mods[None]})
+        return high[..., : self.scale * height, : self.scale * width]
 
     def _open(self, path: Path) -> Graph:
         raise NotImplementedError

@@ -17,7 +17,7 @@ from upbrush.nn.generator import SCALE, Generator, thumbnails
 OPSET = 18
 HALVED = 1024  # numbers from which an array of weights is stored in half precision
 TOLERANCE = 2e-3  # half an 8-bit level; measured differences are a hundred times smaller
-ODD_SIZES = ((1, 1), (7, 13), (33, 20), (64, 65))  # of low pictures, rows and columns
+ODD_SIZES = ((2, 2), (7, 13), (33, 20), (64, 65))  # of low pictures, rows and columns
 log = logging.getLogger(__name__)
 
 
@@ -87,7 +87,7 @@ def _write(
     net: nn.Module, inputs: dict[str, Tensor], sizes: Dynamic, output: str, path: Path, facts: dict[str, str]
 ) -> None:
     shapes = {
-        name: {axis: torch.export.Dim(label, min=1, max=65536) for axis, label in sizes.get(name, {}).items()} or None
+        name: {axis: torch.export.Dim(label, min=2, max=65536) for axis, label in sizes.get(name, {}).items()} or None
         for name in inputs
     }
     program = torch.onnx.export(

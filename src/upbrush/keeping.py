@@ -1,4 +1,4 @@
-"""What a run holds on to while it learns from few pictures: the weights that it began from, and other styles' mods."""
+"""What a run holds on to while it learns something else: the weights that it began from, and its repaints."""
 
 import copy
 from pathlib import Path
@@ -13,11 +13,12 @@ from upbrush.errors import ConfigError
 from upbrush.nn.generator import Generator, thumbnails
 
 CODES = 256  # drawn at random once, of styles that the run does not show
-SHOWN = 32  # of them held at each step
+SHOWN = 32  # of them held at each step, as mods
+PAINTED = 2  # ... as pictures, the second of them restored below fidelity 1
 
 
 class Keeping:
-    """The weights and the Modulator of the beginning, as far as the settings ask for them."""
+    """The weights of the beginning and what they repaint, as far as the settings ask for them."""
 
     def __init__(self, generator: Generator, config: TrainConfig, start: Path | None, device: torch.device):
         """generator: at its beginning. start: where it was read from, with random.npz, which says what styles are like.
@@ -26,14 +27,14 @@ class Keeping:
         """
         self.config = config
         self.weights: list[Tensor] = []
-        self.modulator: nn.Module | None = None
+        self.before: Generator | None = None
         for name, told in (("anchor", config.anchor), ("keep", config.keep)):
             if told and start is None:
                 raise ConfigError(f"train.{name} = {told:g} holds on to weights to start from; give --from")
         if config.anchor:
             self.weights = [p.detach().clone().to(device) for p in generator.parameters()]
         if config.keep and start is not None:
-            self.modulator = copy.deepcopy(generator.modulator).requires_grad_(False).to(device)
+            self.before = copy.deepcopy(generator).requires_grad_(False).eval().to(device)
             codes = np.stack([styles.random(seed, start.parent).code for seed in range(CODES)])
             self.codes = torch.from_numpy(codes).to(device)
 
@@ -44,20 +45,34 @@ class Keeping:
             ours.lerp_(theirs, min(1.0, self.config.anchor * rate))
 
     def error(self, generator: Generator, low: Tensor, step: int) -> Tensor:
-        """How far the mods of styles at random have moved: squared, over the size of what repainting adds.
+        """How far what the run does not learn has moved from the beginning.
 
-        After "Learning without Forgetting" (Li & Hoiem, ECCV 2016); no picture is painted for it. low: (B, 3, h, w).
-        Returns a scalar.
+        Where the Renderer is frozen: the mods of repaints in styles at random, squared distance over the size of
+        what repainting adds; no picture is painted. Otherwise pictures, half of them repaints, half restored below
+        fidelity 1: absolute distance over their mean absolute deviation. After "Learning without Forgetting" (Li &
+        Hoiem, ECCV 2016).
+        low: (B, 3, h, w). Returns a scalar.
         """
-        assert self.modulator is not None
-        rows = torch.arange(SHOWN, device=low.device)
-        seen = thumbnails(low)[rows % len(low)]
-        code = self.codes[(rows + step * SHOWN) % CODES]
-        knobs = torch.ones(SHOWN, 1, device=low.device), ((rows + step) % 5 / 4)[:, None]
+        assert self.before is not None
+        painted = "renderer" not in self.config.frozen
+        count = PAINTED if painted else SHOWN
+        rows = torch.arange(count, device=low.device)
+        low = low[(rows + step) % len(low)] if painted else low[rows % len(low)]
+        code = self.codes[(rows + step * count) % CODES]
+        strength = (rows % 2 if painted else torch.ones_like(rows)).float()[:, None]
+        fidelity = ((rows + step) % 4 / 4 if painted else (rows + step) % 5 / 4)[:, None]
         with torch.autocast(low.device.type, enabled=False):
-            now = generator.modulator(seen, code, *knobs)
+            seen = thumbnails(low)
+            now = generator.modulator(seen, code, strength, fidelity)
             with torch.no_grad():
-                then = self.modulator(seen, code, *knobs)
-                added = then - self.modulator(seen, code, torch.zeros_like(knobs[0]), knobs[1])
-        distance: Tensor = (now - then).square().mean() / added.square().mean()
-        return distance
+                then = self.before.modulator(seen, code, strength, fidelity)
+                added = then - self.before.modulator(seen, code, torch.zeros_like(strength), fidelity)
+        if not painted:
+            ratio: Tensor = (now - then).square().mean() / added.square().mean()
+            return ratio
+        with torch.no_grad():
+            picture = self.before.renderer(low, then)
+            size = (picture - picture.mean((2, 3), keepdim=True)).abs().mean()
+        # forward: a compiled Renderer would be compiled for this number of pictures once more
+        lost: Tensor = (generator.renderer.forward(low, now) - picture).abs().mean() / size
+        return lost

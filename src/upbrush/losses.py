@@ -1,5 +1,7 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
+from collections.abc import Callable
+
 from torch import Tensor, cat, fft, hann_window, linspace, no_grad, quantile, stack, zeros
 from torch.nn import functional as F
 
@@ -7,7 +9,6 @@ from upbrush.config import LossConfig
 from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
 from upbrush.nn.embedding import FaceEmbedding
-from upbrush.nn.features import Features
 
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
 WINDOW_PX = 32  # of the local spectra
@@ -174,7 +175,7 @@ def diversity(pictures: Tensor) -> Tensor:
 def objective(
     output: Tensor,
     batch: Batch,
-    features: Features | None,
+    features: Callable[..., list[Tensor]] | None,
     weights: LossConfig,
     likeness: FaceEmbedding | None = None,
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -183,7 +184,8 @@ def objective(
     Each term is a mean over the pictures that it concerns, so the mix of a batch does not shift the balance between
     terms. A picture at a strength between restored and repainted counts for both, in that proportion.
 
-    `features` may be None where no picture of the batch needs them, `likeness` where faces shall not count.
+    `features` is VGG19 (`nn.features`), or calls it. It may be None where no picture of the batch needs it, `likeness`
+    where faces shall not count.
     """
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {

@@ -1,7 +1,8 @@
 """Styles: codes with a name. Read, write, make, blend, draw at random; the built-in library.
 
 A .style file is JSON: format, version, model (the identity of the weights that made the code and can use it), name,
-artist, source, licence, code (base64 of little-endian float32) and preview (base64 of a small WebP, or null).
+artist, source, licence, code (base64 of little-endian float32) and preview (base64 of a small WebP, or null). Of a
+fitted style it has mods, too (base64 of little-endian float16), and version 2: what is added to those of the code.
 """
 
 import base64
@@ -28,7 +29,8 @@ from upbrush.sheet import sheet as contact_sheet
 from upbrush.views import thumbnail
 
 CODE_SIZE = 256  # numbers in a code, fixed by version 1 of the format
-FORMAT, VERSION = "upbrush-style", 1
+MOST_MODS = 20_000
+FORMAT, VERSION = "upbrush-style", 2
 SUFFIX = ".style"
 MOST_FILE_BYTES = 1_000_000
 MOST_WORD_LENGTH = 300  # characters of a name, an artist, a source or a licence
@@ -41,7 +43,8 @@ RANDOM = re.compile(r"random(?::(\d{1,18}))?", re.IGNORECASE)
 class Style:
     """A code, the model it belongs to, and where it comes from.
 
-    code: (256,) float32, not writable. model: the engine's identity. preview: bytes of a small WebP, JPEG or PNG.
+    code: (256,) float32, not writable; longer where the style was fitted (`fitting`): then what is added to its mods
+    follows. model: the engine's identity. preview: bytes of a small WebP, JPEG or PNG.
     Raises StyleError for a code of another size or with numbers that are not finite, and for words that a terminal
     cannot show.
     """
@@ -56,7 +59,7 @@ class Style:
 
     def __post_init__(self) -> None:
         code = np.array(self.code, np.float32)
-        if code.shape != (CODE_SIZE,) or not np.isfinite(code).all():
+        if code.ndim != 1 or not CODE_SIZE <= len(code) <= CODE_SIZE + MOST_MODS or not np.isfinite(code).all():
             raise StyleError(f"style {self.name!r}: expected a code of {CODE_SIZE} finite numbers, found {code.shape}")
         code.setflags(write=False)
         object.__setattr__(self, "code", code)
@@ -95,15 +98,17 @@ def loads(data: bytes, name: str) -> Style:
 
 def dumps(style: Style) -> bytes:
     """A style as the bytes of a .style file."""
+    own, mods = style.code[:CODE_SIZE], style.code[CODE_SIZE:]
     fields = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 2 if mods.size else 1,  # what nobody fitted, an older upbrush can read
         "model": style.model,
         "name": style.name,
         "artist": style.artist,
         "source": style.source,
         "licence": style.licence,
-        "code": base64.b64encode(style.code.astype("<f4").tobytes()).decode(),
+        "code": base64.b64encode(own.astype("<f4").tobytes()).decode(),
+        **({"mods": base64.b64encode(mods.astype("<f2").tobytes()).decode()} if mods.size else {}),
         "preview": base64.b64encode(style.preview).decode() if style.preview else None,
     }
     return f"{json.dumps(fields, indent=1, ensure_ascii=False)}\n".encode()
@@ -168,7 +173,9 @@ def blend(parts: Sequence[tuple[Style, float]]) -> Style:
     if len(models) > 1:
         raise StyleError(f"a blend needs styles of one model, found {', '.join(sorted(models))}; make them again")
     weights /= weights.sum()
-    code = sum(weight * style.code for weight, (style, _) in zip(weights, parts, strict=True))
+    longest = max(len(style.code) for style, _ in parts)  # what was not fitted adds nothing to its mods
+    codes = [np.pad(style.code, (0, longest - len(style.code))) for style, _ in parts]
+    code = np.sum([weight * code for weight, code in zip(weights, codes, strict=True)], axis=0)
     styles = [style for style, _ in parts]
     return Style(
         " + ".join(f"{style.name} {weight:.0%}" for weight, style in zip(weights, styles, strict=True)),
@@ -252,7 +259,7 @@ def resolve(
 def nearest(style: Style, styles: Mapping[str, Style]) -> list[tuple[str, float]]:
     """The styles of the same model by the distance of their codes, nearest first, itself left out."""
     distances = {
-        name: float(np.linalg.norm(other.code - style.code))
+        name: float(np.linalg.norm(other.code[:CODE_SIZE] - style.code[:CODE_SIZE]))
         for name, other in styles.items()
         if other.model == style.model
     }
@@ -368,9 +375,11 @@ def _from_fields(fields: Any, path: str) -> Style:
         shown = base64.b64decode(fields["preview"], validate=True) if fields.get("preview") else None
         if len(code) != 4 * CODE_SIZE:
             raise StyleError(f"{path}: the code has {len(code)} bytes, expected {4 * CODE_SIZE}; make it again")
+        mods = base64.b64decode(fields.get("mods") or "", validate=True)
         if shown and max(Image.open(io.BytesIO(shown), formats=("WEBP", "JPEG", "PNG")).size) > 8 * PREVIEW_PX:
             raise StyleError(f"{path}: the preview is larger than {8 * PREVIEW_PX} pixels; make it again")
-        return replace(Style(code=np.frombuffer(code, "<f4"), **words), preview=shown)
+        both = np.concatenate([np.frombuffer(code, "<f4"), np.frombuffer(mods, "<f2").astype(np.float32)])
+        return replace(Style(code=both, **words), preview=shown)
     except (KeyError, TypeError, ValueError, OSError, Image.DecompressionBombError) as error:
         raise StyleError(f"{path}: code or preview is damaged ({error}); make it again") from None
     except StyleError as error:

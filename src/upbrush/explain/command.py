@@ -158,7 +158,8 @@ def _reference(words: str, chosen: "Style", painter: "Painter") -> "np.ndarray |
         return None
     pixels = styles.plain_pixels(picture.read(path))
     # A file may be called like a style of the library, and the library goes first.
-    return pixels if np.allclose(painter.engine.encode(pixels), chosen.code, atol=1e-3) else None
+    own = painter.engine.encode(pixels)
+    return pixels if own.shape == chosen.code.shape and np.allclose(own, chosen.code, atol=1e-3) else None
 
 
 def _with_gradients(question: "Question", weights: Path | None, threads: int | None) -> "Question":

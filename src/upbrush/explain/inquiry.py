@@ -25,7 +25,7 @@ LAYERS_PX = 96  # low pixels a side of the part on which layers are listened to
 NO_GRADIENTS = "Left out with --no-gradients"
 NO_FACES = "Needs a face detector and embedding: set UPBRUSH_FACES, or give --faces"
 NO_REFERENCE = (
-    "Needs the style's own picture: style “{}” is 256 numbers, which have no places to point at. Give --style PICTURE"
+    "Needs the style's own picture: style “{}” is numbers only, which have no places to point at. Give --style PICTURE"
 )
 
 

@@ -177,15 +177,22 @@ class Modulator(nn.Module):
         seen = widths[-1] + 9
         self.restore = _perceptron(seen + 1, config.hidden, mods)
         self.repaint = _perceptron(seen + config.code_size + 1, config.style_hidden, mods)
+        self.code_size = config.code_size
 
     def forward(self, thumbnail: Tensor, code: Tensor, strength: Tensor, fidelity: Tensor) -> Tensor:
-        """thumbnail: (B, 6, 32, 32); code: (B, code_size); strength, fidelity: (B, 1) in [0, 1]. Returns (B, K)."""
+        """thumbnail: (B, 6, 32, 32); strength, fidelity: (B, 1) in [0, 1]. Returns (B, K).
+
+        code: (B, code_size), or (B, code_size + K) of fitted styles: behind the code, what strength 1 adds to its mods.
+        """
+        code, fitted = code[:, : self.code_size], code[:, self.code_size :]
         x = torch.cat([thumbnail[:, :3] * 2 - 1, thumbnail[:, 3:] * 8], 1)
         for conv in self.trunk:
             x = F.leaky_relu(conv(x), SLOPE)
         seen = torch.cat([x.float().mean((2, 3)), colour_moments(thumbnail[:, :3])], 1)
         mods: Tensor = self.restore(torch.cat([seen, fidelity], 1)).float()
         added: Tensor = self.repaint(torch.cat([seen, code, fidelity], 1)).float()
+        if fitted.shape[1]:
+            added = added + fitted
         recolour = colour_transfer(palette(thumbnail[:, :3]), code[:, :PALETTE])
         return mods + strength * (added + F.pad(recolour, (added.shape[1] - COLOUR_MODS, 0)))
 
@@ -204,9 +211,8 @@ class Renderer(nn.Module):
 
     Behind each pixel shuffle stands a 2x2 mean: a feature that is flat stays flat, whatever the sub-pixel filters
     say, so no dot grid can be printed into flat areas (after Sugawara et al., "Super-resolution using convolutional
-    neural networks without any checkerboard artifacts", ICIP 2018). Before each convolution the outermost pixels are
-    repeated, and before each mean mirrored, since the sub-pixels before a border are those behind it: a flat picture
-    stays flat to its borders.
+    neural networks without any checkerboard artifacts", ICIP 2018). Beyond the borders each layer sees what lies before
+    them, mirrored: a flat picture stays flat to its borders.
     """
 
     enlarge: Tensor
@@ -245,13 +251,17 @@ class Renderer(nn.Module):
 
     def forward(self, low: Tensor, mods: Tensor) -> Tensor:
         """low: (B, 3, h, w) in [0, 1]; mods: (B, K). Returns (B, 3, 4h, 4w) float32, not clipped."""
+        if 1 in low.shape[2:]:  # there is nothing to mirror
+            twice = low.expand(-1, -1, max(2, low.shape[2]), max(2, low.shape[3]))
+            high = self.forward(twice, mods)
+            return high[..., : SCALE * low.shape[2], : SCALE * low.shape[3]]
         # One slice for each, not one split into all: WebGPU binds no more than some ten outputs to a shader.
         ends = list(accumulate(n for width in self.widths for n in (width, width)))
         films = iter([mods[:, start:end] for start, end in zip([0, *ends], ends, strict=False)])
 
         def film(conv: nn.Module, x: Tensor) -> Tensor:
             scale, shift = next(films), next(films)
-            y: Tensor = conv(_edged(x))
+            y: Tensor = conv(_mirrored(x))
             return y * (1 + scale)[..., None, None].to(y.dtype) + shift[..., None, None].to(y.dtype)
 
         x = film(self.head, low)
@@ -276,8 +286,16 @@ class Renderer(nn.Module):
         return enlarged.view(low.shape[0], 3, SCALE * low.shape[2], SCALE * low.shape[3])
 
 
+def _mirrored(x: Tensor) -> Tensor:
+    """One more pixel at each side, those before the outermost once more. Sides at least 2."""
+    if torch.compiler.is_exporting():
+        return F.pad(x, (1, 1, 1, 1), mode="reflect")  # one node, but compiled, its backward is slow
+    x = torch.cat([x[..., 1:2], x, x[..., -2:-1]], 3)
+    return torch.cat([x[..., 1:2, :], x, x[..., -2:-1, :]], 2)
+
+
 def _edged(x: Tensor) -> Tensor:
-    """One more pixel at each side, like the outermost, so that a convolution draws no frame along the borders."""
+    """One more pixel at each side, like the outermost: what an enlargement takes to lie there."""
     if torch.compiler.is_exporting():
         return F.pad(x, (1, 1, 1, 1), mode="replicate")  # one node, but torch 2.13 cannot compile its backward
     x = torch.cat([x[..., :1], x, x[..., -1:]], 3)

@@ -10,7 +10,7 @@
  *   planes in, planes out, `scale` times larger
  *
  * @typedef {Object} Knobs
- * @property {Float32Array|null} code a style's 256 numbers
+ * @property {Float32Array|null} code a style's numbers: `styles.Style`
  * @property {number} strength 0 restores, 1 repaints
  * @property {number} fidelity 1 is truest to the picture, 0 is sharpest
  * @property {boolean} keepColours repaint strokes only

@@ -117,18 +117,34 @@ export class Runtime {
 
   /** Turn thumbnail, code and knobs into mods. @returns {Promise<Float32Array>} */
   async modulate(thumbnail, code, strength, fidelity) {
-    return this.run("modulator", {
+    const mods = await this.run("modulator", {
       thumbnail: [thumbnail, [1, 6, 32, 32]],
-      code: [code ?? new Float32Array(this.codeSize), [1, this.codeSize]],
+      code: [code?.slice(0, this.codeSize) ?? new Float32Array(this.codeSize), [1, this.codeSize]],
       strength: [Float32Array.of(strength), [1, 1]],
       fidelity: [Float32Array.of(fidelity), [1, 1]],
     });
+    const fitted = code?.subarray(this.codeSize) ?? []; // of a fitted style: what is added to its mods
+    return fitted.length ? mods.map((value, at) => value + strength * fitted[at]) : mods;
   }
 
   /** Enlarge one tile. @returns {Promise<Float32Array>} */
   async render(low, height, width, mods) {
-    return this.run("renderer", { low: [low, [1, 3, height, width]], mods: [mods, [1, mods.length]] });
+    // The Renderer mirrors what lies before a border: where a side is one pixel long, there is nothing.
+    const [rows, columns] = [Math.max(2, height), Math.max(2, width)];
+    const seen = repeated(low, height, width, rows, columns);
+    const high = await this.run("renderer", { low: [seen, [1, 3, rows, columns]], mods: [mods, [1, mods.length]] });
+    return repeated(high, this.scale * rows, this.scale * columns, this.scale * height, this.scale * width);
   }
+}
+
+/** Planes of one size cut to another, or their last row and column repeated. @returns {Float32Array} */
+function repeated(planes, height, width, rows, columns) {
+  if (height === rows && width === columns) return planes;
+  return Float32Array.from({ length: 3 * rows * columns }, (_, at) => {
+    const [y, x] = [Math.floor(at / columns) % rows, at % columns];
+    const plane = Math.floor(at / (rows * columns));
+    return planes[(plane * height + Math.min(y, height - 1)) * width + Math.min(x, width - 1)];
+  });
 }
 
 const session = (ort, bytes, provider) =>

@@ -22,6 +22,19 @@ export function floatsOf(text) {
   return new Float32Array(bytes.buffer);
 }
 
+/** The numbers of a .style file: the code, and behind it, of a fitted style, its mods, half floats in base64. */
+export function numbersOf({ code, mods }) {
+  const bytes = Uint8Array.from(atob(mods ?? ""), (letter) => letter.charCodeAt(0));
+  return Float32Array.from([...floatsOf(code), ...Array.from(new Uint16Array(bytes.buffer), half)]);
+}
+
+/** The value of a half float's sixteen bits. */
+function half(bits) {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24;
+  return bits & 0x8000 ? -size : size;
+}
+
 /** @param {Float32Array} floats @returns {string} base64 of little-endian float32 */
 export function textOf(floats) {
   return btoa(String.fromCharCode(...new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength)));
@@ -39,13 +52,14 @@ export function randomCode(seed, { mean, directions, spread }) {
   });
 }
 
-/** The mean of codes by weight: `styles.blend`. @param {[Float32Array, number][]} parts @returns {Float32Array} */
+/** The mean of codes by weight: `styles.blend`; a code that was not fitted is shorter, and adds nothing there. @param {[Float32Array, number][]} parts @returns {Float32Array} */
 export function blended(parts) {
   const sum = parts.reduce((total, [, weight]) => total + weight, 0);
   if (!(sum > 0) || parts.some(([, weight]) => !(weight >= 0))) {
     throw styleError("a blend needs styles with weights of 0 or more, not all 0, as in monet:0.7,klimt:0.3");
   }
-  return parts[0][0].map((_, at) => parts.reduce((total, [code, weight]) => total + (weight / sum) * code[at], 0));
+  const longest = parts.map(([code]) => code).reduce((one, other) => (other.length > one.length ? other : one));
+  return longest.map((_, at) => parts.reduce((total, [code, weight]) => total + (weight / sum) * (code[at] ?? 0), 0));
 }
 
 /** @param {string} text such as "random:7" @returns {bigint|null} its seed */

@@ -11,7 +11,7 @@ import { paint } from "./painter.js";
 import { plainPixels } from "./pixels.js";
 import { Runtime } from "./runtime.js";
 import { targetSize } from "./sizes.js";
-import { floatsOf, resolve, textOf } from "./styles.js";
+import { floatsOf, numbersOf, resolve, textOf } from "./styles.js";
 import { styleView } from "./views.js";
 
 const MOST_RESULT_PIXELS = 160_000_000;
@@ -34,10 +34,10 @@ const calls = {
     return { provider: engine.provider, threads: engine.threads, version: facts.version, identity: facts.identity };
   },
 
-  /** Know one's own styles, {name, title, code as text…}. */
+  /** Know one's own styles, {name, title, code and mods as text…}. */
   async keep({ own }) {
     for (const [name, style] of styles) if (style.own) styles.delete(name);
-    for (const style of own) styles.set(style.name, { ...style, code: floatsOf(style.code), own: true });
+    for (const style of own) styles.set(style.name, { ...style, code: numbersOf(style), own: true });
   },
 
   /** Sum pictures up as one style; returns the mean of their codes as text. */

@@ -67,8 +67,8 @@ export class Local {
         `${file.name}: is no style file of model ${this.about.identity}; make it again`,
       );
     }
-    const { name: title, code, artist, source, licence, preview } = fields;
-    return { title, code, artist, source, licence, preview };
+    const { name: title, code, mods, artist, source, licence, preview } = fields;
+    return { title, code, mods, artist, source, licence, preview };
   }
 
   /** @param {string} name */
@@ -83,8 +83,9 @@ export class Local {
 
   /** The .style file of a style. @param {string} name @returns {Promise<Blob>} */
   async styleFile(name) {
-    const { title, model, artist, source, licence, code, preview } = kept().find((style) => style.name === name);
-    const fields = { format: "upbrush-style", version: 1, model, name: title, artist, source, licence, code, preview };
+    const { title, model, artist, source, licence, code, mods, preview } = kept().find((style) => style.name === name);
+    const words = { model, name: title, artist, source, licence };
+    const fields = { format: "upbrush-style", version: mods ? 2 : 1, ...words, code, mods, preview };
     return new Blob([`${JSON.stringify(fields, null, 1)}\n`], { type: "application/json" });
   }
 
