@@ -42,6 +42,10 @@
 #   x      62 steps  style 260, identity 25; batches of 4; lr 1.5e-4 (docs/log.md, 35)
 #   y     199 steps  style 400, identity 16; batches of 6; lr 3e-4, of 850 steps in all until step 94, then of 600
 #   z   the rest     of 430 steps in all until step 289, then of 380, falling to zero
+# Version 1.3 was z. Then, with layers that mirror their input beyond the borders (before: repeat the outermost pixel):
+#   r   2,000 steps  restoring.toml, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
+#                    their outermost pixel repeated, since the mirrored ones take torch too long to compile (docs/log.md, 41)
+# Version 1.4 is r; its styles were fitted by runs/library.py.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
@@ -53,5 +57,8 @@ here=$(dirname "$0")/..
 upbrush train "$here/recipes/pixels.toml" "${data[@]}" --from "$out/last/weights.safetensors" --out "$out/pixels-1"
 upbrush train "$here/recipes/game.toml" "${data[@]}" --from "$out/pixels-1/weights.safetensors" --out "$out/game"
 upbrush train "$here/recipes/styles.toml" "${data[@]}" --from "$out/game/weights.safetensors" --out "$out/styles"
-upbrush export "$out/styles/weights.safetensors" --out "$here/src/upbrush/model"
+upbrush export "$out/styles/weights.safetensors" --out "$out/styles/model"
+python "$here/runs/library.py" --model "$out/styles/model" --statistics
+upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/styles/model/weights.safetensors" --out "$out/restoring"
+upbrush export "$out/restoring/weights.safetensors" --out "$here/src/upbrush/model"
 python "$here/runs/library.py"
