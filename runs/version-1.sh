@@ -44,7 +44,7 @@
 #   z   the rest     of 430 steps in all until step 289, then of 380, falling to zero
 # Version 1.3 was z. Then, with layers that mirror their input beyond the borders (before: repeat the outermost pixel):
 #   r   2,000 steps  restoring.toml, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
-#                    their outermost pixel repeated, since the mirrored ones take torch too long to compile (docs/log.md, 41)
+#                    their outermost pixel repeated (docs/log.md, 41)
 # Version 1.4 is r; its styles were fitted by runs/library.py.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
