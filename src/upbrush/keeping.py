@@ -13,8 +13,8 @@ from upbrush.errors import ConfigError
 from upbrush.nn.generator import Generator, thumbnails
 
 CODES = 256  # drawn at random once, of styles that the run does not show
-SHOWN = 32  # of them held at each step, as mods
-PAINTED = 2  # ... as pictures, the second of them restored below fidelity 1
+SHOWN = 32  # of them held at each step
+PAINTED = 2  # pictures held where mods do not tell: one restored, one repainted
 
 
 class Keeping:
@@ -45,34 +45,45 @@ class Keeping:
             ours.lerp_(theirs, min(1.0, self.config.anchor * rate))
 
     def error(self, generator: Generator, low: Tensor, step: int) -> Tensor:
-        """How far what the run does not learn has moved from the beginning.
+        """How far what the run does not learn has moved from the beginning: by mods where the Renderer is frozen.
 
-        Where the Renderer is frozen: the mods of repaints in styles at random, squared distance over the size of
-        what repainting adds; no picture is painted. Otherwise pictures, half of them repaints, half restored below
-        fidelity 1: absolute distance over their mean absolute deviation. After "Learning without Forgetting" (Li &
-        Hoiem, ECCV 2016).
-        low: (B, 3, h, w). Returns a scalar.
+        After "Learning without Forgetting" (Li & Hoiem, ECCV 2016). low: (B, 3, h, w). Returns a scalar.
         """
-        assert self.before is not None
-        painted = "renderer" not in self.config.frozen
-        count = PAINTED if painted else SHOWN
-        rows = torch.arange(count, device=low.device)
-        low = low[(rows + step) % len(low)] if painted else low[rows % len(low)]
-        code = self.codes[(rows + step * count) % CODES]
-        strength = (rows % 2 if painted else torch.ones_like(rows)).float()[:, None]
-        fidelity = ((rows + step) % 4 / 4 if painted else (rows + step) % 5 / 4)[:, None]
+        if "renderer" in self.config.frozen:
+            return self._of_mods(generator, low, step)
+        return self._of_pictures(generator, low, step)
+
+    def _of_mods(self, generator: Generator, low: Tensor, step: int) -> Tensor:
+        """Of repaints in styles at random, unpainted: squared distance over the size of what repainting adds."""
+        rows = torch.arange(SHOWN, device=low.device)
+        code, fidelity = self.codes[(rows + step * SHOWN) % CODES], ((rows + step) % 5 / 4)[:, None]
+        ones = torch.ones_like(fidelity)
+        with torch.autocast(low.device.type, enabled=False):
+            seen = thumbnails(low)[rows % len(low)]
+            now = generator.modulator(seen, code, ones, fidelity)
+            with torch.no_grad():
+                then, restored = (self._then.modulator(seen, code, strength, fidelity) for strength in (ones, 0 * ones))
+            distance: Tensor = (now - then).square().mean() / (then - restored).square().mean()
+        return distance
+
+    def _of_pictures(self, generator: Generator, low: Tensor, step: int) -> Tensor:
+        """Of one picture restored below fidelity 1 and one repainted: absolute distance over their mean deviation."""
+        rows = torch.arange(PAINTED, device=low.device)
+        low, code = low[(rows + step) % len(low)], self.codes[(rows + step * PAINTED) % CODES]
+        strength, fidelity = (rows % 2).float()[:, None], ((rows + step) % 4 / 4)[:, None]
         with torch.autocast(low.device.type, enabled=False):
             seen = thumbnails(low)
             now = generator.modulator(seen, code, strength, fidelity)
             with torch.no_grad():
-                then = self.before.modulator(seen, code, strength, fidelity)
-                added = then - self.before.modulator(seen, code, torch.zeros_like(strength), fidelity)
-        if not painted:
-            ratio: Tensor = (now - then).square().mean() / added.square().mean()
-            return ratio
+                then = self._then.modulator(seen, code, strength, fidelity)
         with torch.no_grad():
-            picture = self.before.renderer(low, then)
+            picture = self._then.renderer(low, then)
             size = (picture - picture.mean((2, 3), keepdim=True)).abs().mean()
         # forward: a compiled Renderer would be compiled for this number of pictures once more
-        lost: Tensor = (generator.renderer.forward(low, now) - picture).abs().mean() / size
-        return lost
+        distance: Tensor = (generator.renderer.forward(low, now) - picture).abs().mean() / size
+        return distance
+
+    @property
+    def _then(self) -> Generator:
+        assert self.before is not None
+        return self.before
