@@ -14,7 +14,6 @@ import os
 import time
 import tomllib
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -69,15 +68,10 @@ def main() -> None:
             print(f"{name}: is there")
             continue
         heard: list[dict[str, float]] = []
-        hear = partial(_heard, heard)
-        fitted = fitting.fit(style, [pixels], settings, arguments.model, judge, contents, hear)
+        fitted = fitting.fit(style, [pixels], settings, arguments.model, judge, contents, heard.append)
         styles.write(replace(fitted, preview=styles.preview(fitted, engine)), path, True)
         last = ", ".join(f"{term} {heard[-1][term]:.3f}" for term in ("style", "content", "texture"))
         print(f"{name}: {style.artist}, {last}, {time.monotonic() - began:.0f} s", flush=True)
-
-
-def _heard(heard: list[dict[str, float]], step: int, terms: dict[str, float]) -> None:
-    heard.append(terms)
 
 
 def is_fitted(there: styles.Style, style: styles.Style) -> bool:

@@ -52,7 +52,7 @@ def made(tmp_path_factory):
 def test_a_fit_comes_nearer_and_leaves_the_code(made):
     model, generator, style, picture, judge, contents, _ = made
     told = []
-    fitted = fit(style, [picture], tiny_config(**FIT), model, judge, contents, lambda step, terms: told.append(terms))
+    fitted = fit(style, [picture], tiny_config(**FIT), model, judge, contents, told.append)
     assert len(told) == 12
     first, last = (np.mean([terms["style"] for terms in part]) for part in (told[:3], told[-3:]))
     assert last < 0.8 * first

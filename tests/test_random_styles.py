@@ -48,7 +48,9 @@ def mean_of_pairs(items):
 
 
 def test_random_codes_differ_as_real_ones_do(drawn, real):
-    ratio = mean_of_pairs([s.code[:256] for s in drawn]) / mean_of_pairs([s.code[:256] for s in real])
+    ratio = mean_of_pairs([s.code[: styles.CODE_SIZE] for s in drawn]) / mean_of_pairs(
+        [s.code[: styles.CODE_SIZE] for s in real]
+    )
     assert 0.6 <= ratio < 1.5
 
 

@@ -260,7 +260,7 @@ def fitted(style: "Style", pictures: "list[np.ndarray]", model: Path, features: 
 
     settings = config.load(MODEL_DIR / "fit.toml")
     with typer.progressbar(length=settings.train.steps, label=f"fitting {style.name}", file=sys.stderr) as bar:
-        return fitting.fit(style, pictures, settings, model, load(features), told=lambda *_: bar.update(1))
+        return fitting.fit(style, pictures, settings, model, load(features), told=lambda _: bar.update(1))
 
 
 @style_app.command("blend")

@@ -36,14 +36,14 @@ def fit(
     model: Path,
     judge: Features,
     contents: Sequence[Entry] = (),
-    told: Callable[[int, dict[str, float]], None] = lambda step, terms: None,
+    told: Callable[[dict[str, float]], None] = lambda terms: None,
 ) -> Style:
     """The same style with mods of its own behind its code.
 
     style: of `styles.make`, by the model in `model`, a folder with weights.safetensors. pictures: (H, W, 3) uint8 RGB
     each, what it was made of. config: `fit.toml`. contents: what is repainted, where `data.photographs` is not 1.
-    told: hears each step's losses. Raises StyleError where the weights are another model's, or a loss is not finite;
-    ConfigError where there is nothing to repaint.
+    told: hears the losses of each step. Raises StyleError where the weights are another model's, or a loss is not
+    finite; ConfigError where there is nothing to repaint.
     """
     generator, _, header = weights.load(model / "weights.safetensors")
     if header["identity"] != style.model:
@@ -67,7 +67,7 @@ def fit(
         optimiser.step()
         if not fitted.isfinite().all():
             raise StyleError(f"style {style.name!r}: step {step} of its fit is not finite; make it without fitting")
-        told(step + 1, {name: float(value.detach()) for name, value in terms.items()})
+        told({name: float(value.detach()) for name, value in terms.items()})
     half = fitted.detach().numpy().astype(np.float16)  # as a file keeps it
     return replace(style, code=np.concatenate([style.code[:CODE_SIZE], half.astype(np.float32)]))
 

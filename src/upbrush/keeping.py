@@ -27,7 +27,6 @@ class Keeping:
         """
         self.config = config
         self.weights: list[Tensor] = []
-        self.before: Generator | None = None
         for name, told in (("anchor", config.anchor), ("keep", config.keep)):
             if told and start is None:
                 raise ConfigError(f"train.{name} = {told:g} holds on to weights to start from; give --from")
@@ -62,7 +61,9 @@ class Keeping:
             seen = thumbnails(low)[rows % len(low)]
             now = generator.modulator(seen, code, ones, fidelity)
             with torch.no_grad():
-                then, restored = (self._then.modulator(seen, code, strength, fidelity) for strength in (ones, 0 * ones))
+                then, restored = (
+                    self.before.modulator(seen, code, strength, fidelity) for strength in (ones, 0 * ones)
+                )
             distance: Tensor = (now - then).square().mean() / (then - restored).square().mean()
         return distance
 
@@ -75,15 +76,10 @@ class Keeping:
             seen = thumbnails(low)
             now = generator.modulator(seen, code, strength, fidelity)
             with torch.no_grad():
-                then = self._then.modulator(seen, code, strength, fidelity)
+                then = self.before.modulator(seen, code, strength, fidelity)
         with torch.no_grad():
-            picture = self._then.renderer(low, then)
+            picture = self.before.renderer(low, then)
             size = (picture - picture.mean((2, 3), keepdim=True)).abs().mean()
         # forward: a compiled Renderer would be compiled for this number of pictures once more
         distance: Tensor = (generator.renderer.forward(low, now) - picture).abs().mean() / size
         return distance
-
-    @property
-    def _then(self) -> Generator:
-        assert self.before is not None
-        return self.before

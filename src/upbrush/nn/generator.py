@@ -289,7 +289,7 @@ class Renderer(nn.Module):
 def _mirrored(x: Tensor) -> Tensor:
     """One more pixel at each side, those before the outermost once more. Sides at least 2."""
     if torch.compiler.is_exporting():
-        return F.pad(x, (1, 1, 1, 1), mode="reflect")  # one node, but compiled, its backward is slow
+        return F.pad(x, (1, 1, 1, 1), mode="reflect")  # one node; in training as `_edged` does it
     x = torch.cat([x[..., 1:2], x, x[..., -2:-1]], 3)
     return torch.cat([x[..., 1:2, :], x, x[..., -2:-1, :]], 2)
 

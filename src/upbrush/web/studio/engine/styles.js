@@ -13,19 +13,16 @@
  *
  * @typedef {{mean: Float32Array, directions: Float32Array, spread: Float32Array}} Spread of the codes of artworks
  */
+import { latin } from "./bytes.js";
 import { nearNormal } from "./draws.js";
 import { styleError } from "./errors.js";
 
 /** @param {string} text base64 of little-endian float32 @returns {Float32Array} */
-export function floatsOf(text) {
-  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-  return new Float32Array(bytes.buffer);
-}
+export const floatsOf = (text) => new Float32Array(latin(atob(text)).buffer);
 
 /** The numbers of a .style file: the code, and behind it, of a fitted style, its mods, half floats in base64. */
 export function numbersOf({ code, mods }) {
-  const bytes = Uint8Array.from(atob(mods ?? ""), (letter) => letter.charCodeAt(0));
-  return Float32Array.from([...floatsOf(code), ...Array.from(new Uint16Array(bytes.buffer), half)]);
+  return Float32Array.from([...floatsOf(code), ...Array.from(new Uint16Array(latin(atob(mods ?? "")).buffer), half)]);
 }
 
 /** The value of a half float's sixteen bits. */
@@ -52,7 +49,11 @@ export function randomCode(seed, { mean, directions, spread }) {
   });
 }
 
-/** The mean of codes by weight: `styles.blend`; a code that was not fitted is shorter, and adds nothing there. @param {[Float32Array, number][]} parts @returns {Float32Array} */
+/**
+ * The mean of codes by weight: `styles.blend`. A code that was not fitted is shorter, and adds nothing there.
+ *
+ * @param {[Float32Array, number][]} parts @returns {Float32Array}
+ */
 export function blended(parts) {
   const sum = parts.reduce((total, [, weight]) => total + weight, 0);
   if (!(sum > 0) || parts.some(([, weight]) => !(weight >= 0))) {
