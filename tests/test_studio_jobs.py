@@ -51,6 +51,17 @@ def counted(asked, method, ending=""):
     return sum(how == method and place.endswith(ending) for how, place in asked)
 
 
+def test_no_preview_is_a_job(told):
+    """Not even the finest: one that is given up at the click would be stopped beside the painting's own."""
+    page, asked = told
+    asked.clear()
+    page.evaluate("() => { let now = 0; performance.now = () => ++now; }")  # a machine that paints in no time
+    slide(page, "#fidelity", 60)
+    previewed(page)
+    page.wait_for_selector("#view[data-preview=fine]:not(.fading)")
+    assert asked == []
+
+
 def test_a_word_of_a_proxy_in_mid_job_loses_nothing(told, studio_model):
     """The stream breaks off with a 502, and so does the question after it; the job goes on."""
     page, asked = told

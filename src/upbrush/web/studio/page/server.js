@@ -23,7 +23,7 @@
 import { UpbrushError, stopped } from "../engine/errors.js";
 import { wordsOf } from "../engine/png.js";
 
-const AT_ONCE_PX = 147_000; // more pixels are more than one tile, and painted as a job, which tells how far it is
+const AT_ONCE_PX = 147_000; // more pixels are more than one tile: a job, where it is to be told how far it is
 const QUALITY = 95;
 const [FIRST_PAUSE_MS, LONGEST_PAUSE_MS] = [500, 15_000]; // before the service is asked again
 const DOWNLOADS = 4; // how often a result is tried to be had
@@ -73,7 +73,8 @@ export class Server {
   async paint(order, watch = {}) {
     const form = formOf(order);
     if (order.clip) return { blob: await this.job(form, "video", watch) };
-    if (order.pixels > AT_ONCE_PX) return { blob: await this.job(form, "paint", watch) };
+    // A preview is none: whoever moves a slider would leave jobs behind.
+    if (watch.progress && order.pixels > AT_ONCE_PX) return { blob: await this.job(form, "paint", watch) };
     const answer = await asked("v1/paint", { method: "POST", body: form, signal: watch.signal });
     return { blob: await answer.blob() };
   }
