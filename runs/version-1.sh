@@ -45,7 +45,10 @@
 # Version 1.3 was z. Then, with layers that mirror their input beyond the borders (before: repeat the outermost pixel):
 #   r   2,000 steps  restoring.toml, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
 #                    their outermost pixel repeated (docs/log.md, 41)
-# Version 1.4 is r; its styles were fitted by runs/library.py.
+# Version 1.4 was r; its styles were fitted by runs/library.py. From its weights, two that learn different parts:
+#   s     260 steps  smooth.toml, 14 minutes
+#   t   3,800 steps  restoring.toml, of 5,000 steps in all until step 1,614, with a pause; about 80 minutes
+# Version 1.5 is t with modulator.repaint of s (runs/mean.py T S --share 1 --only modulator.repaint); below, s comes first.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
@@ -57,8 +60,9 @@ here=$(dirname "$0")/..
 upbrush train "$here/recipes/pixels.toml" "${data[@]}" --from "$out/last/weights.safetensors" --out "$out/pixels-1"
 upbrush train "$here/recipes/game.toml" "${data[@]}" --from "$out/pixels-1/weights.safetensors" --out "$out/game"
 upbrush train "$here/recipes/styles.toml" "${data[@]}" --from "$out/game/weights.safetensors" --out "$out/styles"
-upbrush export "$out/styles/weights.safetensors" --out "$out/styles/model"
-python "$here/runs/library.py" --model "$out/styles/model" --statistics
-upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/styles/model/weights.safetensors" --out "$out/restoring"
+upbrush train "$here/recipes/smooth.toml" "${data[@]}" --from "$out/styles/weights.safetensors" --out "$out/smooth"
+upbrush export "$out/smooth/weights.safetensors" --out "$out/smooth/model"
+python "$here/runs/library.py" --model "$out/smooth/model" --statistics
+upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/smooth/model/weights.safetensors" --out "$out/restoring"
 upbrush export "$out/restoring/weights.safetensors" --out "$here/src/upbrush/model"
 python "$here/runs/library.py"
