@@ -47,8 +47,9 @@
 #                    their outermost pixel repeated (docs/log.md, 41)
 # Version 1.4 was r; its styles were fitted by runs/library.py. From its weights, two that learn different parts:
 #   s     260 steps  smooth.toml, 14 minutes
-#   t   3,800 steps  restoring.toml, of 5,000 steps in all until step 1,614, with a pause; about 80 minutes
-# Version 1.5 is t with modulator.repaint of s (runs/mean.py T S --share 1 --only modulator.repaint); below, s comes first.
+#   t   3,800 steps  restoring.toml, of 5,000 steps in all until step 1,614, with a pause; 99 minutes without it
+# Version 1.5 is t with modulator.repaint of s (runs/mean.py T S --share 1 --only modulator.repaint); below, s comes first,
+# and r and t are one.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
@@ -63,6 +64,7 @@ upbrush train "$here/recipes/styles.toml" "${data[@]}" --from "$out/game/weights
 upbrush train "$here/recipes/smooth.toml" "${data[@]}" --from "$out/styles/weights.safetensors" --out "$out/smooth"
 upbrush export "$out/smooth/weights.safetensors" --out "$out/smooth/model"
 python "$here/runs/library.py" --model "$out/smooth/model" --statistics
-upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/smooth/model/weights.safetensors" --out "$out/restoring"
+upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/smooth/model/weights.safetensors" \
+    --out "$out/restoring" --set train.steps=5800
 upbrush export "$out/restoring/weights.safetensors" --out "$here/src/upbrush/model"
 python "$here/runs/library.py"
