@@ -51,6 +51,17 @@ def test_pixel_error_and_range_by_hand():
     assert losses.out_of_range(torch.full((1, 3, 4, 4), -0.5)).item() == pytest.approx(0.5)
 
 
+def test_psnr_hears_the_share_of_an_error_and_not_its_size():
+    torch.manual_seed(0)
+    truth, noise = torch.rand(1, 3, 16, 16), torch.randn(1, 3, 16, 16)
+    lost = [losses.psnr_error(truth + size * noise, truth).item() for size in (0.02, 0.04, 0.2, 0.4)]
+    assert lost[1] - lost[0] == pytest.approx(6.02, abs=0.1)  # twice the error, 6 dB
+    assert lost[3] - lost[2] == pytest.approx(6.02, abs=0.01)
+    mean_squared = (0.2 * noise).square().mean().item()
+    assert lost[2] == pytest.approx(10 * np.log10(mean_squared), abs=0.01)
+    assert losses.psnr_error(truth, truth).item() == pytest.approx(-50)
+
+
 def test_texture_counts_where_it_is_not_only_how_much_of_it():
     generator = torch.Generator().manual_seed(0)
     noise = 0.2 * (torch.rand(1, 3, 64, 64, generator=generator) - 0.5)
@@ -146,7 +157,7 @@ def test_objective_names_its_terms_and_weighs_them():
     config = tiny_config().loss
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
-    both = {"pixel", "range", "grid", "weave"}
+    both = {"pixel", "psnr", "range", "grid", "weave"}
     assert set(terms) == both | {"perceptual", "content", "structure", "texture", "ghost", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
@@ -197,7 +208,7 @@ def test_a_blend_counts_for_both_in_proportion():
 def test_fidelity_one_asks_for_no_features():
     pictures = batch(3, 0, fidelity=1.0)
     _, terms = losses.objective(torch.rand(3, 3, 32, 32), pictures, None, tiny_config().loss)
-    assert set(terms) == {"pixel", "range", "grid"}
+    assert set(terms) == {"pixel", "psnr", "range", "grid"}
 
 
 def test_features_missing_where_needed_is_said():

@@ -175,7 +175,7 @@ def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep
 def test_frozen_parts_stay_what_they_are_and_the_rest_learns(tmp_path, data, features):
     first = train.run(tiny_config(**RESTORE), data, tmp_path / "first")
     began = weights.load(first)[0].state_dict()
-    frozen = ["renderer", "modulator.trunk", "modulator.restore"]
+    frozen = ["renderer", "modulator.trunk", "modulator.restore", "modulator.repaint.4.bias"]
     changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "game": WITH_GAME["game"]}
     config = tiny_config(**changes, train={"frozen": frozen})
     ended = weights.load(train.run(config, data, tmp_path / "run", features=features, start=first))[0].state_dict()

@@ -57,6 +57,7 @@ class LossConfig(Settings):
 
     pixel: float = Field(20.0, ge=0, description="absolute error of restored pictures")
     pixel_share: float = Field(1.0, ge=0, le=1, description="share of it that is left at fidelity 0; between, a line")
+    psnr: float = Field(0.0, ge=0, description="dB lost of restored pictures, times fidelity")
     perceptual: float = Field(2.0, ge=0, description="VGG distance of restored pictures, times 1 - fidelity")
     content: float = Field(1.0, ge=0, description="content error of repaints, times strength")
     structure: float = Field(0.0, ge=0, description="lost correlation of lightness of repaints, times strength")

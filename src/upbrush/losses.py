@@ -10,6 +10,7 @@ from upbrush.dataset import Batch
 from upbrush.errors import ConfigError
 from upbrush.nn.embedding import FaceEmbedding
 
+NO_ERROR = 1e-5  # mean squared error, of 50 dB: beyond it nothing is to be seen
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
 WINDOW_PX = 32  # of the local spectra
 
@@ -17,6 +18,15 @@ WINDOW_PX = 32  # of the local spectra
 def pixel_error(output: Tensor, truth: Tensor) -> Tensor:
     """Mean absolute error. output, truth: (B, 3, H, W) in [0, 1]. Returns (B,)."""
     return (output - truth).abs().mean((1, 2, 3))
+
+
+def psnr_error(output: Tensor, truth: Tensor) -> Tensor:
+    """Minus the PSNR over all three colours, in dB: a picture counts by the share, not the size, of its error.
+
+    The loss of "HINet" (Chen et al., CVPRW 2021): a badly damaged picture, of which most can never be known, is no
+    louder than a clean one. output, truth: (B, 3, H, W) in [0, 1]. Returns (B,), at least -50.
+    """
+    return 10 * ((output - truth).square().mean((1, 2, 3)) + NO_ERROR).log10()
 
 
 def out_of_range(output: Tensor) -> Tensor:
@@ -190,6 +200,7 @@ def objective(
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
         "pixel": _mean(pixel_error(output, batch.high) * _faithful(batch.fidelity, weights), restored),
+        "psnr": _mean(psnr_error(output, batch.high), restored * batch.fidelity),
         "range": out_of_range(output).mean(),
         "grid": grid_deviation(output).mean(),
     }

@@ -341,10 +341,11 @@ class Generator(nn.Module):
         return high
 
     def freeze(self, parts: Sequence[str]) -> None:
-        """Let parts, such as renderer or modulator.restore, learn nothing. Raises ConfigError where one is missing."""
+        """Let parts, such as renderer or modulator.repaint.4.bias, learn nothing; ConfigError if one is missing."""
         for part in parts:
-            try:
-                self.get_submodule(part).requires_grad_(False)
-            except AttributeError:
+            found = [p for name, p in self.named_parameters() if name == part or name.startswith(f"{part}.")]
+            if not found:
                 known = ", ".join(name for name, _ in self.named_modules() if name and name.count(".") < 2)
-                raise ConfigError(f"train.frozen: no part is called {part!r}; the generator has {known}") from None
+                raise ConfigError(f"train.frozen: no part is called {part!r}; the generator has {known}")
+            for parameter in found:
+                parameter.requires_grad_(False)
