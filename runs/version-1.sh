@@ -43,13 +43,16 @@
 #   y     199 steps  style 400, identity 16; batches of 6; lr 3e-4, of 850 steps in all until step 94, then of 600
 #   z   the rest     of 430 steps in all until step 289, then of 380, falling to zero
 # Version 1.3 was z. Then, with layers that mirror their input beyond the borders (before: repeat the outermost pixel):
-#   r   2,000 steps  restoring.toml, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
+#   r   2,000 steps  restoring.toml, with pixel 1300 instead of psnr, bicubic_share 0.6, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
 #                    their outermost pixel repeated (docs/log.md, 41)
 # Version 1.4 was r; its styles were fitted by runs/library.py. From its weights, two that learn different parts:
 #   s     260 steps  smooth.toml, 14 minutes
-#   t   3,800 steps  restoring.toml, of 5,000 steps in all until step 1,614, with a pause; 99 minutes without it
-# Version 1.5 is t with modulator.repaint of s (runs/mean.py T S --share 1 --only modulator.repaint); below, s comes first,
-# and r and t are one.
+#   t   3,800 steps  restoring.toml as in r, of 5,000 steps in all until step 1,614, with a pause; 99 minutes without it
+# Version 1.5 was t with modulator.repaint of s (runs/mean.py T S --share 1 --only modulator.repaint). From its weights, in half
+# precision as they were shipped, two again:
+#   u      50 steps  common.toml, 4 minutes
+#   v   2,000 steps  restoring.toml (docs/log.md, 45)
+# Version 1.6 is v with modulator.repaint of u; below, s and u come first, and r, t and v are one.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
@@ -62,9 +65,10 @@ upbrush train "$here/recipes/pixels.toml" "${data[@]}" --from "$out/last/weights
 upbrush train "$here/recipes/game.toml" "${data[@]}" --from "$out/pixels-1/weights.safetensors" --out "$out/game"
 upbrush train "$here/recipes/styles.toml" "${data[@]}" --from "$out/game/weights.safetensors" --out "$out/styles"
 upbrush train "$here/recipes/smooth.toml" "${data[@]}" --from "$out/styles/weights.safetensors" --out "$out/smooth"
-upbrush export "$out/smooth/weights.safetensors" --out "$out/smooth/model"
-python "$here/runs/library.py" --model "$out/smooth/model" --statistics
-upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/smooth/model/weights.safetensors" \
-    --out "$out/restoring" --set train.steps=5800
+upbrush train "$here/recipes/common.toml" "${data[@]}" --from "$out/smooth/weights.safetensors" --out "$out/common"
+upbrush export "$out/common/weights.safetensors" --out "$out/common/model"
+python "$here/runs/library.py" --model "$out/common/model" --statistics
+upbrush train "$here/recipes/restoring.toml" "${data[@]}" --from "$out/common/model/weights.safetensors" \
+    --out "$out/restoring" --set train.steps=7800
 upbrush export "$out/restoring/weights.safetensors" --out "$here/src/upbrush/model"
 python "$here/runs/library.py"
