@@ -43,8 +43,8 @@
 #   y     199 steps  style 400, identity 16; batches of 6; lr 3e-4, of 850 steps in all until step 94, then of 600
 #   z   the rest     of 430 steps in all until step 289, then of 380, falling to zero
 # Version 1.3 was z. Then, with layers that mirror their input beyond the borders (before: repeat the outermost pixel):
-#   r   2,000 steps  restoring.toml, with pixel 1300 instead of psnr, bicubic_share 0.6, float32; 53 minutes beside other work. Until step 664 of 3,800 steps in all; crops still had
-#                    their outermost pixel repeated (docs/log.md, 41)
+#   r   2,000 steps  restoring.toml, float32, with pixel 1300 instead of psnr and bicubic_share 0.6; 53 minutes beside other
+#                    work. Until step 664 of 3,800 steps in all; crops still had their outermost pixel repeated (docs/log.md, 41)
 # Version 1.4 was r; its styles were fitted by runs/library.py. From its weights, two that learn different parts:
 #   s     260 steps  smooth.toml, 14 minutes
 #   t   3,800 steps  restoring.toml as in r, of 5,000 steps in all until step 1,614, with a pause; 99 minutes without it
