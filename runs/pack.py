@@ -1,9 +1,10 @@
-"""A small pack of training pictures and VGG19, for a machine that gets little: some tens of megabytes.
+"""Small packs of training pictures and VGG19, for a machine that gets little at once: some tens of megabytes.
 
-    python runs/pack.py --data TAR ... --features vgg19.safetensors --megabytes 50 -o pack
+    python runs/pack.py --data TAR ... --features vgg19.safetensors --megabytes 50 -o pack [--packs 2]
 
-Writes pack/pictures.tar, as much of each kind as of the others, spread evenly over what there is and reduced to a short
-side of 288 pixels, and pack/vgg19.safetensors in half precision. `upbrush train` takes both.
+Writes pack-1/pictures.tar, as many bytes of each kind as of the others, spread evenly over what there is, and
+pack-1/vgg19.safetensors in 8 bits; pack-2 holds other pictures and the same network, and so on. runs/unpack.py lays
+them out again.
 """
 
 import argparse
@@ -17,20 +18,25 @@ from pathlib import Path
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from upbrush import dataset
 from upbrush.dataset import Indexed
 
-SHORT_PX = 288
+SHORT_PX = 320  # a picture's short side, at most; one that is no larger stays as it is, byte by byte
 QUALITY = 88  # of WebP
 
 
-def halved(features: Path, path: Path) -> int:
-    """VGG19 in half precision. Returns its bytes."""
+def quantised(features: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """VGG19 with the weights of each output channel in 8 bits, and their scales beside them; its header."""
     with safe_open(features, "pt") as file:
-        state = {key: file.get_tensor(key).half() for key in file.keys()}  # noqa: SIM118 (not a dict)
-        save_file(state, path, metadata=file.metadata())
-    return path.stat().st_size
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        told = file.metadata() or {}
+    for name in [name for name in state if name.endswith(".weight")]:
+        scale = state[name].float().abs().amax((1, 2, 3), keepdim=True) / 127
+        state[name] = (state[name].float() / scale).round().char()
+        state[f"{name}.scale"] = scale
+    return state, told
 
 
 def by_kind(data: list[Path]) -> dict[str, list[Indexed]]:
@@ -43,15 +49,18 @@ def by_kind(data: list[Path]) -> dict[str, list[Indexed]]:
     return kinds
 
 
-def reduced(entry: Indexed) -> bytes:
-    """A picture as WebP, its short side SHORT_PX at most."""
-    with Image.open(io.BytesIO(entry.read())) as opened:
+def small(entry: Indexed) -> tuple[bytes, str]:
+    """A picture's bytes and their ending: as they are, or as WebP where it is large or stored without loss."""
+    content = entry.read()
+    with Image.open(io.BytesIO(content)) as opened:
+        if min(opened.size) <= SHORT_PX and opened.format in ("WEBP", "JPEG"):
+            return content, opened.format.lower()
         image = opened.convert("RGB")
     factor = min(1.0, SHORT_PX / min(image.size))
     size = (round(image.width * factor), round(image.height * factor))
     written = io.BytesIO()
     image.resize(size, Image.Resampling.LANCZOS).save(written, "WEBP", quality=QUALITY, method=5)
-    return written.getvalue()
+    return written.getvalue(), "webp"
 
 
 def add(shard: tarfile.TarFile, name: str, content: bytes) -> int:
@@ -62,34 +71,48 @@ def add(shard: tarfile.TarFile, name: str, content: bytes) -> int:
     return 512 + -(-len(content) // 512) * 512
 
 
+def fill(path: Path, kinds: dict[str, list[Indexed]], orders: dict[str, list[int]], room: float) -> None:
+    """Write a tar of `room` bytes with the first pictures of each kind's order, which are taken out of it."""
+    with tarfile.open(path, "w") as shard:
+        for kind, order in orders.items():
+            left, count = room / len(kinds), 0
+            while order:
+                content, ending = small(kinds[kind][order[0]])
+                if len(content) + 3072 > left:
+                    break
+                stem = f"{kind}-{order.pop(0):05d}"
+                left -= add(shard, f"{stem}.{ending}", content)
+                left -= add(shard, f"{stem}.json", json.dumps({"kind": kind}).encode())
+                count += 1
+            print(f"{path}: {kind}: {count} of {len(kinds[kind])}")
+
+
 def main() -> None:
-    """Write both files; say how many pictures of each kind there is room for."""
+    """Write the packs; say how many pictures of each kind there is room for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--features", type=Path, required=True)
-    parser.add_argument("--megabytes", type=float, default=50, help="of both files together")
+    parser.add_argument("--megabytes", type=float, default=50, help="of each pack")
+    parser.add_argument("--packs", type=int, default=1)
     parser.add_argument("--out", "-o", type=Path, required=True)
     told = parser.parse_args()
-    if told.out.exists():
-        sys.exit(f"{told.out}: is there already; give another --out, or delete it")
+    outs = [told.out.with_name(f"{told.out.name}-{number + 1}") for number in range(told.packs)]
+    if there := [out for out in outs if out.exists()]:
+        sys.exit(f"{there[0]}: is there already; give another --out, or delete it")
     kinds = by_kind(told.data)
-    unfinished = told.out.with_name(f".{told.out.name}.tmp")
-    unfinished.mkdir(parents=True, exist_ok=True)
-    room = told.megabytes * 1e6 - halved(told.features, unfinished / "vgg19.safetensors")
-    with tarfile.open(unfinished / "pictures.tar", "w") as shard:
-        for kind, entries in sorted(kinds.items()):
-            # the golden ratio's multiples spread evenly however many are taken; an artist's pictures lie side by side
-            order = dict.fromkeys(int(i * 0.6180339887 % 1 * len(entries)) for i in range(4 * len(entries)))
-            left, count = room / len(kinds), 0
-            for number in order:
-                content = reduced(entries[number])
-                if len(content) + 2048 > left:
-                    break
-                left -= add(shard, f"{kind}-{number:05d}.webp", content)
-                left -= add(shard, f"{kind}-{number:05d}.json", json.dumps({"kind": kind}).encode())
-                count += 1
-            print(f"{kind}: {count} of {len(entries)}")
-    unfinished.rename(told.out)
+    # the golden ratio's multiples spread evenly however many are taken; an artist's pictures lie side by side
+    orders = {
+        kind: list(dict.fromkeys(int(i * 0.6180339887 % 1 * len(entries)) for i in range(4 * len(entries))))
+        for kind, entries in sorted(kinds.items())
+    }
+    state, header = quantised(told.features)
+    for out in outs:
+        unfinished = out.with_name(f".{out.name}.tmp")
+        unfinished.mkdir(parents=True, exist_ok=True)
+        network = unfinished / "vgg19.safetensors"
+        save_file(state, network, metadata=header)
+        fill(unfinished / "pictures.tar", kinds, orders, told.megabytes * 1e6 - network.stat().st_size)
+        unfinished.rename(out)
 
 
 if __name__ == "__main__":
