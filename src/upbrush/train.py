@@ -136,8 +136,10 @@ class Trainer:
         shown: tuple[Batch, Tensor] | None = None  # the last mixed batch: of a plain one there is little to see
         stream = batches(entries, self.config, first_step=self.step, rank=self.fabric.global_rank, faces=faces)
         self._snapshot()
+        idle = time.monotonic()
         try:
             for batch in stream:
+                means.setdefault("wait", []).append(time.monotonic() - idle)  # seconds: above 0, the loader is too slow
                 batch = batch.to(self.fabric.device)
                 terms, output = self._train_step(batch)
                 self.seconds = before + time.monotonic() - began
@@ -157,6 +159,7 @@ class Trainer:
                     saved = time.monotonic()
                 if self._agreed(deadline is not None and time.monotonic() > deadline):
                     break
+                idle = time.monotonic()
         finally:  # also on Ctrl-C: nothing that was learnt is lost
             self.save()
             self._summarise()
