@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Version 1.7 on a GPU for minutes, after runs/pack.py and runs/unpack.py: everything at once, then restoring at fidelity 1
+# Trains on a GPU for minutes (docs/log.md, 46), after runs/pack.py and runs/unpack.py: everything at once, then restoring at fidelity 1
 # alone, then what repaints, each for so many seconds (0: left out).
 #   runs/gpu.sh UNPACKED FACES FROM OUT SECONDS_JOINT SECONDS_RESTORING SECONDS_REPAINTS
 set -euo pipefail

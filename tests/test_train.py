@@ -66,7 +66,7 @@ def test_a_run_leaves_what_it_promises(tmp_path, data, features):
     names = {p.name.split(".")[0] for p in out.iterdir()}
     assert names == {"config", "log", "samples", "state", "weights", "events"}
     assert [r["step"] for r in rows(out)] == [2, 4, 6]
-    assert {"pixel", "perceptual", "content", "style", "range", "loss", "gradient", "lr"} <= set(rows(out)[0])
+    assert {"pixel", "perceptual", "content", "style", "range", "loss", "gradient", "lr", "wait"} <= set(rows(out)[0])
     generator, config, header = weights.load(path)
     assert config == tiny_config()
     assert (header["step"], header["data"]) == ("6", "data")
