@@ -8,7 +8,6 @@ on with. `upbrush train` tells of the other options, which are the same here.
 
 import argparse
 import logging
-import math
 import time
 from pathlib import Path
 
@@ -29,14 +28,13 @@ def main() -> None:
     told = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     settings = config.load(told.recipe, [*told.changes, "train.steps=1000000"])
-    began = time.monotonic()
+    began, by_steps = time.monotonic(), train.learning_rate
 
     def rate(settings: config.Config, step: int) -> float:
         """Warm-up by steps, then a plateau, then half a cosine that ends with the time."""
         rise = min(1.0, (step + 1) / max(1, settings.train.warmup_steps))
-        left = max(0.0, 1 - (time.monotonic() - began) / told.seconds)
-        fall = min(1.0, left / settings.train.decay_share)
-        return settings.train.lr * rise * 0.5 * (1 - math.cos(math.pi * fall))
+        done = (time.monotonic() - began) / told.seconds
+        return rise * by_steps(settings, round(done * settings.train.steps))
 
     train.learning_rate = rate
     networks = {"features": told.features, "faces": told.faces}

@@ -2,7 +2,7 @@
 
     python runs/unpack.py PACK ... -o DIR
 
-Writes DIR/pictures/KIND/*.bmp (a quarter of the time that loading takes goes into WebP) and DIR/vgg19.safetensors.
+Writes DIR/pictures/KIND/*.bmp (up to a fifth of the time that loading takes goes into WebP) and DIR/vgg19.safetensors.
 """
 
 import argparse

@@ -139,7 +139,7 @@ class Trainer:
         idle = time.monotonic()
         try:
             for batch in stream:
-                means.setdefault("wait", []).append(time.monotonic() - idle)  # seconds: above 0, the loader is too slow
+                means.setdefault("wait", []).append(time.monotonic() - idle)  # seconds; long: the loader is slow
                 batch = batch.to(self.fabric.device)
                 terms, output = self._train_step(batch)
                 self.seconds = before + time.monotonic() - began
