@@ -1,5 +1,7 @@
 """What tests share: an engine without weights, and pictures drawn by code."""
 
+import logging
+
 import numpy as np
 import pytest
 from studio_fixtures import addresses, browser, studio_model, visit
@@ -70,6 +72,16 @@ class PlainEngine(FakeEngine):
     def render(self, low, mods):
         self.shapes.append(low.shape)
         return low.repeat(4, 2).repeat(4, 3)
+
+
+@pytest.fixture(autouse=True)
+def _handlers():
+    """A command that ran in the test's own process leaves a handler whose stream is closed after it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture
