@@ -53,6 +53,19 @@
 #   u      50 steps  common.toml, 4 minutes
 #   v   2,000 steps  restoring.toml (docs/log.md, 45)
 # Version 1.6 is v with modulator.repaint of u; below, s and u come first, and r, t and v are one.
+# From its weights, in turn (docs/log.md, 46 and 47):
+#   w   2,119 steps  joint.toml, 370 seconds of one H100 (runs/pack.py --megabytes 49 --packs 2, runs/unpack.py, runs/gpu.sh)
+#   x   1,422 steps  restoring.toml with 64 crops of 192 pixels, 155 seconds of it
+#   y     700 steps  repaints.toml, 98 seconds of it
+#   .                the mean: 0.6 of y and 0.4 of version 1.6
+#   z   1,690 steps  restoring.toml, of 1,900 steps in all
+#   aa     50 steps  common.toml with content 20, structure 100, identity 12
+#   ab    230 steps  smooth.toml with content 20, structure 100, style 480, texture 8, identity 14
+#   ac     50 steps  common.toml with content 32, structure 100, identity 12, from ab
+#   ad     50 steps  the same, from the mean of 0.6 of ab and 0.4 of version 1.6
+#   .                the mean: 0.75 of ac and 0.25 of ad
+#   ae  2,138 steps  restoring.toml for 2,820 seconds (runs/by_clock.py), random.npz of version 1.6 beside its weights
+# Version 1.7 is ae. The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
