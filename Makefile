@@ -70,8 +70,9 @@ check: $(VENV)/.full
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# As many processes as cores, of one thread each: two networks that share cores wait for each other.
 test: $(VENV)/.full
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
 slow: $(VENV)/.full
 	$(BIN)/python -m pytest -m "slow or gpu"
