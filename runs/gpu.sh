@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains on a GPU for minutes (docs/log.md, 46), after runs/pack.py and runs/unpack.py: everything at once, then restoring at fidelity 1
-# alone, then what repaints, each for so many seconds (0: left out).
+# Trains on a GPU for minutes (docs/log.md, 46), after runs/pack.py and runs/unpack.py: everything at once, then restoring
+# at fidelity 1 alone, then what repaints, each for so many seconds (0: left out).
 #   runs/gpu.sh UNPACKED FACES FROM OUT SECONDS_JOINT SECONDS_RESTORING SECONDS_REPAINTS
 set -euo pipefail
 unpacked=$1 faces=$2 from=$3 out=$4

@@ -65,8 +65,9 @@
 #   ad     50 steps  the same, from the mean of 0.6 of ab and 0.4 of version 1.6
 #   .                the mean: 0.75 of ac and 0.25 of ad
 #   ae  2,138 steps  restoring.toml for 2,820 seconds (runs/by_clock.py), random.npz of version 1.6 beside its weights
-# Version 1.7 is ae. Its library has the means of two fits each: by fit.toml with content 16, structure 60, weave 45 and
-# ghost 2000, and with 45, 120, 120 and 4000; fit.toml has what stands between. The commands below end with version 1.6.
+# Version 1.7 is ae. Its library has the means of two fits each (as upbrush style blend gives them): by fit.toml with
+# content 16, structure 60, weave 45 and ghost 2000, and with 45, 120, 120 and 4000; fit.toml has what stands between. The
+# commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}
