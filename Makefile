@@ -71,8 +71,9 @@ check: $(VENV)/.full
 	$(BIN)/mypy
 
 # As many processes as cores, of one thread each: two networks that share cores wait for each other.
+# Bytecode is kept even where the surroundings say not to: half of the tests start processes, and each would compile anew.
 test: $(VENV)/.full
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
 slow: $(VENV)/.full
 	$(BIN)/python -m pytest -m "slow or gpu"
