@@ -71,7 +71,7 @@ check: $(VENV)/.full
 	$(BIN)/mypy
 
 # As many processes as cores, of one thread each: two networks that share cores wait for each other.
-# Bytecode is kept even where the surroundings say not to: half of the tests start processes, and each would compile anew.
+# Bytecode is kept even where the surroundings say not to: many tests start processes, and each of those would compile anew.
 test: $(VENV)/.full
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
