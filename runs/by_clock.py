@@ -9,7 +9,11 @@ on with. `upbrush train` tells of the other options, which are the same here.
 import argparse
 import logging
 import time
+from functools import partial
 from pathlib import Path
+
+import pool
+import torch
 
 from upbrush import config, train
 
@@ -24,6 +28,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path)
     parser.add_argument("--from", type=Path, dest="start")
     parser.add_argument("--set", action="append", default=[], dest="changes")
+    parser.add_argument("--pool", type=int, help="pictures kept on the device and shown several times (pool.py)")
     parser.add_argument("--out", "-o", type=Path, required=True)
     told = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -37,6 +42,9 @@ def main() -> None:
         return rise * by_steps(settings, round(done * settings.train.steps))
 
     train.learning_rate = rate
+    if told.pool:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        train.batches = partial(pool.batches, room=told.pool, device=device)
     networks = {"features": told.features, "faces": told.faces}
     minutes = told.seconds / 60
     train.run(settings, told.data, told.out, **networks, start=told.start, minutes=minutes)

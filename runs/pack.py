@@ -1,10 +1,9 @@
 """Small packs of training pictures and VGG19, for a machine that gets little at once: some tens of megabytes.
 
-    python runs/pack.py --data TAR ... --features vgg19.safetensors --megabytes 50 -o pack [--packs 2]
+    python runs/pack.py --data TAR ... --features vgg19.safetensors --megabytes 49 57 -o pack
 
 Writes pack-1/pictures.tar, as many bytes of each kind as of the others, spread evenly over what there is, and
-pack-1/vgg19.safetensors in 8 bits; pack-2 holds other pictures and the same network, and so on. runs/unpack.py lays
-them out again.
+pack-1/vgg19.safetensors in 8 bits; pack-2 holds other pictures, and so on. runs/unpack.py lays them out again.
 """
 
 import argparse
@@ -92,11 +91,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--features", type=Path, required=True)
-    parser.add_argument("--megabytes", type=float, default=50, help="of each pack")
-    parser.add_argument("--packs", type=int, default=1)
+    parser.add_argument("--megabytes", type=float, nargs="+", default=[50.0], help="of each pack")
     parser.add_argument("--out", "-o", type=Path, required=True)
     told = parser.parse_args()
-    outs = [told.out.with_name(f"{told.out.name}-{number + 1}") for number in range(told.packs)]
+    outs = [told.out.with_name(f"{told.out.name}-{number + 1}") for number in range(len(told.megabytes))]
     if there := [out for out in outs if out.exists()]:
         sys.exit(f"{there[0]}: is there already; give another --out, or delete it")
     kinds = by_kind(told.data)
@@ -106,12 +104,15 @@ def main() -> None:
         for kind, entries in sorted(kinds.items())
     }
     state, header = quantised(told.features)
-    for out in outs:
+    for out, megabytes in zip(outs, told.megabytes, strict=True):
         unfinished = out.with_name(f".{out.name}.tmp")
         unfinished.mkdir(parents=True, exist_ok=True)
-        network = unfinished / "vgg19.safetensors"
-        save_file(state, network, metadata=header)
-        fill(unfinished / "pictures.tar", kinds, orders, told.megabytes * 1e6 - network.stat().st_size)
+        room = megabytes * 1e6
+        if out == outs[0]:
+            network = unfinished / "vgg19.safetensors"
+            save_file(state, network, metadata=header)
+            room -= network.stat().st_size
+        fill(unfinished / "pictures.tar", kinds, orders, room)
         unfinished.rename(out)
 
 

@@ -206,10 +206,10 @@ def objective(
     }
     count = len(batch.style)  # the last pictures of a batch are its repaints
     plain = len(output) - count
-    sharp = [i for i in range(plain) if batch.fidelity[i] < 1]
-    if features is None and (sharp or count):
+    sharp = (batch.fidelity[:plain] < 1).nonzero()[:, 0]
+    if features is None and (len(sharp) or count):
         raise ConfigError("this mix of restore, sharp and repaint needs VGG19 features; give --features PATH")
-    if features is not None and sharp:
+    if features is not None and len(sharp):
         with no_grad():
             truth = features(batch.high[sharp], 5)
         distance = vgg_distance(features(output[sharp], 5), truth)

@@ -40,15 +40,14 @@ class Muon(torch.optim.Optimizer):
             raise ValueError("Muon takes no closure")
         for group in self.param_groups:
             alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            narrow = [p for p in group["params"] if p.grad is not None and not _is_wide(p)]
+            if narrow:
+                _adam(narrow, [self.state[p] for p in narrow], group["lr"], group["betas"])
             for parameter in group["params"]:
-                if parameter.grad is None:
+                if parameter.grad is None or not _is_wide(parameter):
                     continue
-                state = self.state[parameter]
-                if _is_wide(parameter):
-                    update = _nesterov(parameter.grad, state, group["momentum"]).flatten(1)
-                    alike[update.shape[0], update.shape[1]].append((parameter, update))
-                else:
-                    _adam(parameter, state, group["lr"], group["betas"])
+                update = _nesterov(parameter.grad, self.state[parameter], group["momentum"]).flatten(1)
+                alike[update.shape[0], update.shape[1]].append((parameter, update))
             for (rows, columns), pairs in alike.items():  # layers of one shape in one product
                 updates = orthogonalised(torch.stack([update for _, update in pairs]))
                 length = group["lr"] * LIKE_ADAM * max(rows, columns) ** 0.5
@@ -82,13 +81,18 @@ def _nesterov(gradient: Tensor, state: dict[str, Any], momentum: float) -> Tenso
     return ahead
 
 
-def _adam(parameter: Tensor, state: dict[str, Any], lr: float, betas: tuple[float, float]) -> None:
-    gradient = parameter.grad.float()  # type: ignore[union-attr]
-    if "step" not in state:
-        state["step"] = 0
-        state["mean"], state["square"] = torch.zeros_like(gradient), torch.zeros_like(gradient)
-    state["step"] += 1
-    state["mean"].lerp_(gradient, 1 - betas[0])
-    state["square"].lerp_(gradient.square(), 1 - betas[1])
-    scale = (state["square"] / (1 - betas[1] ** state["step"])).sqrt_().add_(1e-8)
-    parameter.addcdiv_(state["mean"], scale, value=-lr / (1 - betas[0] ** state["step"]))
+def _adam(parameters: list[Tensor], states: list[dict[str, Any]], lr: float, betas: tuple[float, float]) -> None:
+    """One step of all of them at once: on a GPU, starting kernels takes longer than they do."""
+    gradients = [parameter.grad.float() for parameter in parameters]  # type: ignore[union-attr]
+    for parameter, state in zip(parameters, states, strict=True):
+        if "step" not in state:
+            zeros = torch.zeros_like(parameter, dtype=torch.float32)
+            state |= {"step": 0, "mean": zeros, "square": zeros.clone()}
+        state["step"] += 1
+    means, squares = ([state[name] for state in states] for name in ("mean", "square"))
+    torch._foreach_lerp_(means, gradients, 1 - betas[0])
+    torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - betas[1])
+    scales = torch._foreach_div(squares, [1 - betas[1] ** state["step"] for state in states])
+    torch._foreach_sqrt_(scales)
+    torch._foreach_add_(scales, 1e-8)
+    torch._foreach_addcdiv_(parameters, means, scales, [-lr / (1 - betas[0] ** state["step"]) for state in states])

@@ -186,7 +186,8 @@ class Trainer:
                 terms["game"] = game.generator_loss(dealt)
                 rise = min(1.0, self.step / max(1, self.config.game.warmup_steps))
                 loss = loss + self.config.game.weight * rise * terms["game"]
-        values = {name: float(value.detach()) for name, value in terms.items()} | {"loss": float(loss.detach())}
+        names, told = [*terms, "loss"], torch.stack([*terms.values(), loss]).detach().tolist()  # one wait for the device
+        values = dict(zip(names, told, strict=True))
         self.optimiser.zero_grad(set_to_none=True)
         # on every process or on none: a gradient is a sum over all of them
         if not self._agreed(not all(math.isfinite(value) for value in values.values())):
@@ -235,9 +236,8 @@ class Trainer:
     def _update_ema(self) -> None:
         keep = 0.5 ** (1 / self.config.train.ema_halflife_steps)
         keep = min(keep, self.step / (self.step + 10))  # at first, the average follows closely
-        live = self.generator.module.state_dict()
-        for name, value in self.ema.state_dict().items():
-            value.lerp_(live[name], 1 - keep)
+        live, mean = self.generator.module, self.ema
+        torch._foreach_lerp_(list(mean.parameters()), list(live.parameters()), 1 - keep)
 
     def _snapshot(self) -> None:
         self.rollbacks = 0
@@ -300,7 +300,7 @@ class Trainer:
         """How far the batch's last picture, painted in each of its styles, follows their colours: 0 is one look."""
         low = batch.low[-1:].expand(len(batch.style), -1, -1, -1)
         ones = torch.ones(len(batch.style), device=low.device)
-        painted = self.generator.module(low, batch.style, ones, ones)
+        painted = self.ema(low, batch.style, ones, ones)  # not the compiled one: this is another number of pictures
         return float(diversity(painted) / diversity(batch.style).clamp(min=1e-3))
 
     def _watch(self, values: dict[str, float]) -> None:

@@ -1,0 +1,135 @@
+"""Batches out of pictures that stay on the device, each shown several times: where loading is slower than learning.
+
+Workers cut and degrade pictures a little larger than the recipe's crops and go on for as long as the run does; each
+step draws its pictures from the newest of them, cut once more at a random place and mirrored half the time. Not a
+function of the seed, as `dataset.batches` is: what there is to draw from depends on how fast the machine loads.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from upbrush.config import Config
+from upbrush.dataset import Batch, Batches, Entry
+from upbrush.views import STYLE_PX
+
+MARGIN_PX = 32  # by which the pictures are larger than the crops; a multiple of 4
+LOADED = 32  # pictures, and as many styles, that a worker makes at a time
+OUTSIDE = 1.1  # of half the crop's side: as far out as a face may reach to count
+log = logging.getLogger(__name__)
+Bytes = tuple[Tensor, ...]  # high, low, style (K, H, W, 3) uint8; faces (K, 2, 3)
+
+
+class Loaded(Dataset[Bytes]):
+    """What the workers make: repaints alone, since those have all that any picture of a batch may need."""
+
+    def __init__(self, entries: Sequence[Entry], config: Config, faces: Path | None):
+        data = {"restore": 0, "sharp": 0, "repaint": LOADED, "plain_batches": 0}
+        data["crop_px"] = config.data.crop_px + MARGIN_PX
+        larger = config.model_copy(update={"data": config.data.model_copy(update=data)})
+        self.batches = Batches(entries, larger, faces=faces)
+
+    def __len__(self) -> int:
+        return 1_000_000
+
+    def __getitem__(self, step: int) -> Bytes:
+        batch = self.batches[step]
+        pictures = (batch.high, batch.low, batch.style)
+        return *((x.permute(0, 2, 3, 1) * 255).round().byte() for x in pictures), batch.faces
+
+
+class Pool:
+    """The newest pictures, on the device."""
+
+    def __init__(self, config: Config, room: int, device: torch.device):
+        self.data, self.blends, self.device = config.data, config.loss.blends, device
+        side = config.data.crop_px + MARGIN_PX
+        self.high, self.low, self.style = (
+            torch.zeros(room, px, px, 3, dtype=torch.uint8, device=device) for px in (side, side // 4, STYLE_PX)
+        )
+        self.faces = torch.zeros(room, 2, 3, device=device)
+        self.room, self.loaded = room - room % LOADED, 0
+
+    def add(self, loaded: Bytes) -> None:
+        """In the place of the oldest."""
+        at = self.loaded % self.room
+        for held, new in zip((self.high, self.low, self.style, self.faces), loaded, strict=True):
+            held[at : at + LOADED].copy_(new, non_blocking=True)
+        self.loaded += LOADED
+
+    def draw(self) -> Batch:
+        """A batch of the recipe's."""
+        data, crop = self.data, self.data.crop_px
+        count, there = data.restore + data.sharp + data.repaint, min(self.loaded, self.room)
+        which, styles = (torch.randint(there, (n,), device=self.device) for n in (count, data.repaint))
+        top, left = torch.randint(MARGIN_PX // 4 + 1, (2, count), device=self.device)
+        mirrored = torch.rand(count, device=self.device) < 0.5
+        high = _cut(self.high, which, 4 * top, 4 * left, crop, mirrored)
+        low = _cut(self.low, which, top, left, crop // 4, mirrored)
+        zero = torch.zeros_like(styles)
+        style = _cut(self.style, styles, zero, zero, STYLE_PX, torch.rand(len(styles), device=self.device) < 0.5)
+        row = torch.arange(count, device=self.device)
+        fidelity = torch.where(row < data.restore, 1.0, torch.rand(count, device=self.device))
+        draws = torch.rand(2, count, device=self.device)
+        strength = torch.where(draws[0] < self.blends, draws[1], 1.0) * (row >= count - data.repaint)
+        faces = self._placed(self.faces[which], 4 * top, 4 * left, mirrored) * (row >= data.restore).view(-1, 1, 1)
+        return Batch(high, low, style, strength, fidelity, faces)
+
+    def _placed(self, faces: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
+        """Where the faces lie in the crops; zeros where they are cut off. faces: (B, 2, 3)."""
+        crop = self.data.crop_px
+        side, offset = crop + MARGIN_PX, torch.stack([left, top], 1)
+        placed = faces * (side / crop)
+        placed[:, :, 2] += (side - 2 * offset) / crop - 1
+        placed[:, 0] *= 1 - 2 * mirrored.float()[:, None]
+        reach = placed[:, :, :2].abs().sum(2) * 0.6 + placed[:, :, 2].abs()  # of the aligned crop, in which a face takes that much
+        return placed * ((reach < OUTSIDE).all(1) & faces.any(2).any(1)).view(-1, 1, 1)
+
+
+def _cut(held: Tensor, which: Tensor, top: Tensor, left: Tensor, side: int, mirrored: Tensor) -> Tensor:
+    """(N, H, W, 3) uint8 to (B, 3, side, side) float32 in [0, 1], channels last."""
+    steps = torch.arange(side, device=held.device)
+    across = torch.where(mirrored[:, None], left[:, None] + steps.flip(0), left[:, None] + steps)
+    pixels = held[which[:, None, None], (top[:, None] + steps)[:, :, None], across[:, None]]
+    return pixels.permute(0, 3, 1, 2).float() / 255
+
+
+def batches(
+    entries: Sequence[Entry],
+    config: Config,
+    *,
+    room: int,
+    device: torch.device,
+    faces: Path | None = None,
+    first_step: int = 0,
+    rank: int = 0,
+) -> Iterator[Batch]:
+    """As `dataset.batches`, out of a pool of `room` pictures, from when an eighth of it is filled."""
+    workers = config.data.workers
+    loader: DataLoader[Bytes] = DataLoader(
+        Loaded(entries, config, faces), batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"
+    )
+    waiting: Queue[Bytes] = Queue(8)
+    Thread(target=_feed, args=(iter(loader), waiting), daemon=True).start()  # the workers fork here, not in the thread
+    pool = Pool(config, room, device)
+    while pool.loaded < room // 8:
+        pool.add(waiting.get())
+    for step in range(first_step, config.train.steps):
+        try:
+            pool.add(waiting.get_nowait())
+        except Empty:
+            pass
+        if step % 500 == 0:
+            log.info("step %d: %d pictures loaded so far", step, pool.loaded)
+        yield pool.draw()
+
+
+def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes]") -> None:
+    for loaded in loader:
+        waiting.put(loaded)
