@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("packs", type=Path, nargs="+")
     parser.add_argument("--out", "-o", type=Path, required=True)
     told = parser.parse_args()
+    told.out.mkdir(parents=True, exist_ok=True)
     pictures = []
     for pack in told.packs:
         for path in sorted(pack.glob("*.tar")):

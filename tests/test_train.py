@@ -164,7 +164,7 @@ def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep
         low = torch.from_numpy(rng.random((2, 3, 16, 16))).float()
         assert held.error(generator, low, 0) == 0
         moved.append(held.error(weights.load(path)[0], low, 0).item())
-    assert 0 < moved[1] < 0.3 * moved[0]
+    assert 0 < moved[1] < 0.7 * moved[0]
     with pytest.raises(ConfigError, match=r"train\.keep = 1 holds on to weights to start from; give --from"):
         train.run(tiny_config(**RESTORE, train={"keep": 1.0}), data, tmp_path / "none")
     (first.parent / "random.npz").unlink()
