@@ -7,6 +7,7 @@ function of the seed, as `dataset.batches` is: what there is to draw from depend
 
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
@@ -21,6 +22,7 @@ from upbrush.views import STYLE_PX
 
 MARGIN_PX = 32  # by which the pictures are larger than the crops; a multiple of 4
 LOADED = 32  # pictures, and as many styles, that a worker makes at a time
+FACE = 0.6  # of an aligned crop's side, that a face takes
 OUTSIDE = 1.1  # of half the crop's side: as far out as a face may reach to count
 log = logging.getLogger(__name__)
 Bytes = tuple[Tensor, ...]  # high, low, style (K, H, W, 3) uint8; faces (K, 2, 3)
@@ -88,7 +90,7 @@ class Pool:
         placed = faces * (side / crop)
         placed[:, :, 2] += (side - 2 * offset) / crop - 1
         placed[:, 0] *= 1 - 2 * mirrored.float()[:, None]
-        reach = placed[:, :, :2].abs().sum(2) * 0.6 + placed[:, :, 2].abs()  # of the aligned crop, in which a face takes that much
+        reach = placed[:, :, :2].abs().sum(2) * FACE + placed[:, :, 2].abs()
         return placed * ((reach < OUTSIDE).all(1) & faces.any(2).any(1)).view(-1, 1, 1)
 
 
@@ -121,10 +123,8 @@ def batches(
     while pool.loaded < room // 8:
         pool.add(waiting.get())
     for step in range(first_step, config.train.steps):
-        try:
+        with suppress(Empty):
             pool.add(waiting.get_nowait())
-        except Empty:
-            pass
         if step % 500 == 0:
             log.info("step %d: %d pictures loaded so far", step, pool.loaded)
         yield pool.draw()

@@ -54,7 +54,8 @@
 #   v   2,000 steps  restoring.toml (docs/log.md, 45)
 # Version 1.6 is v with modulator.repaint of u; below, s and u come first, and r, t and v are one.
 # From its weights, in turn (docs/log.md, 46 and 47):
-#   w   2,119 steps  joint.toml, 370 seconds of one H100 (runs/pack.py --megabytes 49 --packs 2, runs/unpack.py, runs/gpu.sh)
+#   w   2,119 steps  joint.toml, 370 seconds of one H100 (runs/pack.py, runs/unpack.py, runs/by_clock.py; two packs of 49 megabytes), with
+#                    restore 32, sharp 24, repaint 24, content 12, structure 60, identity 14; lr 1e-3; not compiled
 #   x   1,422 steps  restoring.toml with 64 crops of 192 pixels, 155 seconds of it
 #   y     700 steps  repaints.toml, 98 seconds of it
 #   .                the mean: 0.6 of y and 0.4 of version 1.6
@@ -66,8 +67,12 @@
 #   .                the mean: 0.75 of ac and 0.25 of ad
 #   ae  2,138 steps  restoring.toml for 2,820 seconds (runs/by_clock.py), random.npz of version 1.6 beside its weights
 # Version 1.7 is ae. Its library has the means of two fits each (as upbrush style blend gives them): by fit.toml with
-# content 16, structure 60, weave 45 and ghost 2000, and with 45, 120, 120 and 4000; fit.toml has what stands between. The
-# commands below end with version 1.6.
+# content 16, structure 60, weave 45 and ghost 2000, and with 45, 120, 120 and 4000; fit.toml has what stands between.
+# The commands below end with version 1.6.
+#
+# Not shipped, and begun from version 1.7 as it was shipped (docs/log.md, 49): runs/weights/joint.safetensors is
+#       3,649 steps  joint.toml, 545 seconds of one H200, and
+#         966 steps  restoring.toml, 85 seconds of it (runs/pack.py --megabytes 47 55, runs/unpack.py, runs/gpu.sh ... 545 85)
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}

@@ -186,8 +186,8 @@ class Trainer:
                 terms["game"] = game.generator_loss(dealt)
                 rise = min(1.0, self.step / max(1, self.config.game.warmup_steps))
                 loss = loss + self.config.game.weight * rise * terms["game"]
-        names, told = [*terms, "loss"], torch.stack([*terms.values(), loss]).detach().tolist()  # one wait for the device
-        values = dict(zip(names, told, strict=True))
+        told = torch.stack([*terms.values(), loss]).tolist()  # all at once: the device is waited for once
+        values = dict(zip([*terms, "loss"], told, strict=True))
         self.optimiser.zero_grad(set_to_none=True)
         # on every process or on none: a gradient is a sum over all of them
         if not self._agreed(not all(math.isfinite(value) for value in values.values())):
