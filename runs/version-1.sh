@@ -55,7 +55,7 @@
 # Version 1.6 is v with modulator.repaint of u; below, s and u come first, and r, t and v are one.
 # From its weights, in turn (docs/log.md, 46 and 47):
 #   w   2,119 steps  joint.toml, 370 seconds of one H100 (runs/pack.py, runs/unpack.py, runs/by_clock.py; two packs of 49 megabytes), with
-#                    restore 32, sharp 24, repaint 24, content 12, structure 60, identity 14; lr 1e-3; not compiled
+#                    restore 32, sharp 24, repaint 24, content 12, structure 60, identity 14; lr 1e-3, warm-up 40, half-life 100; not compiled
 #   x   1,422 steps  restoring.toml with 64 crops of 192 pixels, 155 seconds of it
 #   y     700 steps  repaints.toml, 98 seconds of it
 #   .                the mean: 0.6 of y and 0.4 of version 1.6
