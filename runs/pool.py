@@ -117,19 +117,28 @@ def batches(
     loader: DataLoader[Bytes] = DataLoader(
         Loaded(entries, config, faces), batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"
     )
-    waiting: Queue[Bytes] = Queue(8)
+    waiting: Queue[Bytes | Exception] = Queue(8)
     Thread(target=_feed, args=(iter(loader), waiting), daemon=True).start()  # the workers fork here, not in the thread
     pool = Pool(config, room, device)
     while pool.loaded < room // 8:
-        pool.add(waiting.get())
+        pool.add(_whole(waiting.get()))
     for step in range(first_step, config.train.steps):
         with suppress(Empty):
-            pool.add(waiting.get_nowait())
+            pool.add(_whole(waiting.get_nowait()))
         if step % 500 == 0:
             log.info("step %d: %d pictures loaded so far", step, pool.loaded)
         yield pool.draw()
 
 
-def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes]") -> None:
-    for loaded in loader:
-        waiting.put(loaded)
+def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes | Exception]") -> None:
+    try:
+        for loaded in loader:
+            waiting.put(loaded)
+    except Exception as error:  # noqa: BLE001 (nobody sees what a thread raises: the run ends with it)
+        waiting.put(error)
+
+
+def _whole(found: Bytes | Exception) -> Bytes:
+    if isinstance(found, Exception):
+        raise found
+    return found

@@ -156,15 +156,17 @@ def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep
     known = {"mean": rng.random(256), "directions": np.eye(256)[:4], "spread": np.ones(4), "identity": "x"}
     np.savez(first.parent / "random.npz", **known)
     moved = []
+    # falling, and long enough: at a steady rate the last steps' noise is as large as what is held, on some processors
+    train_for = {"lr": 3e-3, "steps": 30, "decay_share": 0.9, "frozen": frozen}
     for pull in (0.0, keep):
         changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "loss": {"style": 100.0}}
-        config = tiny_config(**changes, model=model, train={"lr": 3e-3, "steps": 12, "keep": pull, "frozen": frozen})
+        config = tiny_config(**changes, model=model, train=train_for | {"keep": pull})
         path = train.run(config, data, tmp_path / f"run{pull:g}", features=features, start=first)
         held = Keeping(generator, TrainConfig(keep=1, frozen=frozen), first, torch.device("cpu"))
         low = torch.from_numpy(rng.random((2, 3, 16, 16))).float()
         assert held.error(generator, low, 0) == 0
         moved.append(held.error(weights.load(path)[0], low, 0).item())
-    assert 0 < moved[1] < 0.7 * moved[0]
+    assert 0 < moved[1] < 0.3 * moved[0]
     with pytest.raises(ConfigError, match=r"train\.keep = 1 holds on to weights to start from; give --from"):
         train.run(tiny_config(**RESTORE, train={"keep": 1.0}), data, tmp_path / "none")
     (first.parent / "random.npz").unlink()

@@ -40,12 +40,10 @@ class Muon(torch.optim.Optimizer):
             raise ValueError("Muon takes no closure")
         for group in self.param_groups:
             alike: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            narrow = [p for p in group["params"] if p.grad is not None and not _is_wide(p)]
-            if narrow:
-                _adam(narrow, [self.state[p] for p in narrow], group["lr"], group["betas"])
-            for parameter in group["params"]:
-                if parameter.grad is None or not _is_wide(parameter):
-                    continue
+            learning = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if narrow := [parameter for parameter in learning if not _is_wide(parameter)]:
+                _adam(narrow, [self.state[parameter] for parameter in narrow], group["lr"], group["betas"])
+            for parameter in filter(_is_wide, learning):
                 update = _nesterov(parameter.grad, self.state[parameter], group["momentum"]).flatten(1)
                 alike[update.shape[0], update.shape[1]].append((parameter, update))
             for (rows, columns), pairs in alike.items():  # layers of one shape in one product
