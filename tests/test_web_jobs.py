@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -241,6 +243,24 @@ def test_one_client_has_so_many_jobs(client, draw):
         client.delete(f"/v1/jobs/{id}")
         ended(client, id)
     assert begin(client, [png(draw(8, 8))]).status_code == 202
+
+
+def test_a_job_called_off_while_its_files_are_opened_leaves_none_open(client, draw, monkeypatch):
+    opened, opening = [], Ledger.open_part
+
+    def slowly(*told):
+        time.sleep(0.5)
+        opened.append(opening(*told))
+        return opened[-1]
+
+    monkeypatch.setattr(Ledger, "open_part", slowly)
+    with held(client):
+        id = begin(client, [png(draw(8, 8))]).json()["id"]
+        wait_for(lambda: opened or client.get(f"/v1/jobs/{id}").json()["state"] == "running")
+        client.delete(f"/v1/jobs/{id}")
+        assert ended(client, id)["state"] == "cancelled"
+    wait_for(lambda: opened and opened[0].closed, 10)
+    wait_for(lambda: not list(Path(opened[0].name).parent.glob("*.part")), 10)
 
 
 @pytest.mark.parametrize("id", ["0" * 32, "x", "%2e%2e%2fx", "0" * 31 + "G"])
