@@ -47,7 +47,8 @@ def shard(tmp_path):
 
 
 def equal(a, b):
-    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__)
+    fields = [(getattr(a, name), getattr(b, name)) for name in a.__dataclass_fields__]
+    return all(torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y for x, y in fields)
 
 
 def test_folders_name_kinds(folder):
@@ -82,6 +83,23 @@ def test_plain_batches_lie_between_mixed_ones(folder):
     assert drawn[1].high.shape == drawn[0].high.shape
     assert len(drawn[1].style) == 0
     assert (drawn[1].strength == 0).all()
+
+
+def test_batches_of_patterns_come_as_often_as_told_and_reach_farther(folder):
+    drawn = Batches(scan([folder]), tiny_config(data={"patterns_every": 3, "restore": 14, "sharp": 1, "repaint": 1}))
+    assert [drawn[step].drawn for step in range(6)] == [False, False, True, False, False, True]
+    pattern, other = drawn[2].to(torch.device("cpu")), drawn[0]
+    assert pattern.drawn
+    assert pattern.plain
+    assert pattern.high.shape == (4, 3, 64, 64)
+    assert pattern.low.shape == (4, 3, 16, 16)
+    assert pattern.high.numel() == other.high.numel()
+    assert len(pattern.style) == 0
+    fidelity = torch.cat([drawn[step].fidelity for step in range(2, 30, 3)])
+    assert 0.3 < (fidelity == 1).float().mean() < 0.7
+    assert fidelity.min() < 0.5
+    assert equal(drawn[2], Batches(drawn.entries, drawn.config)[2])
+    assert not equal(drawn[2], drawn[5])
 
 
 def test_a_batch_is_fixed_by_seed_step_and_rank(folder):

@@ -211,6 +211,14 @@ def test_fidelity_one_asks_for_no_features():
     assert set(terms) == {"pixel", "psnr", "range", "grid"}
 
 
+def test_patterns_are_held_to_the_truth_at_every_fidelity():
+    pictures = replace(batch(3, 0, fidelity=0.2), drawn=True)
+    output = pictures.high + torch.tensor([0.2, 0.1, 0.3]).view(3, 1, 1, 1)
+    loss, terms = losses.objective(output, pictures, None, tiny_config(loss={"pattern": 5.0, "range": 0.0}).loss)
+    assert set(terms) == {"pattern", "range"}
+    assert loss.item() == pytest.approx(5 * 0.2, rel=1e-4)
+
+
 def test_features_missing_where_needed_is_said():
     with pytest.raises(ConfigError, match="--features"):
         losses.objective(torch.rand(4, 3, 32, 32), batch(4, 1), None, tiny_config().loss)

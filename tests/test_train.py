@@ -286,6 +286,21 @@ def test_between_mixed_batches_only_pixels_count_and_the_game_waits(tmp_path, da
     assert ["r1" in row for row in told] == [True, False, False, False, True], "every second turn of the game"
 
 
+def test_batches_of_patterns_ask_for_the_truth_alone_and_are_not_kept(tmp_path, data, features):
+    model = {"code_size": 256}
+    first = train.run(tiny_config(**RESTORE, model=model), data, tmp_path / "first")
+    known = {"mean": np.zeros(256), "directions": np.eye(256)[:4], "spread": np.ones(4), "identity": "x"}
+    np.savez(first.parent / "random.npz", **known)
+    changes = {"data": BETWEEN["data"] | {"patterns_every": 3}, "game": WITH_GAME["game"]}
+    short = {"log_every_steps": 1, "steps": 6, "keep": 1.0}
+    config = tiny_config(**changes, model=model, train=short)
+    train.run(config, data, tmp_path / "run", features=features, start=first)
+    told = [set(row) for row in rows(tmp_path / "run")]
+    assert ["pattern" in row for row in told] == [False, False, True] * 2
+    assert [row >= {"keep", "pixel"} for row in told] == [True, True, False] * 2
+    assert ["accuracy" in row for row in told] == [True, False, False, False, True, False]
+
+
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):
     monkeypatch.setattr(train, "objective", lambda output, *_: (output.sum() * float("nan"), {"pixel": output.sum()}))
     with pytest.raises(WeightsError, match="not finite, 6 times in a row"):

@@ -47,6 +47,9 @@ class DataConfig(Settings):
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
     detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
     drawn: float = Field(0.0, ge=0, le=1, description="share of pictures and styles that are patterns drawn by code")
+    patterns_every: int = Field(
+        0, ge=0, description="of so many batches, one of patterns alone: a quarter as many, twice as large; 0: none"
+    )
     photographs: float = Field(0.0, ge=0, le=1, description="share of pictures that are scikit-image's; styles are not")
     buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")
     workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
@@ -57,6 +60,7 @@ class LossConfig(Settings):
 
     pixel: float = Field(20.0, ge=0, description="absolute error of restored pictures")
     pixel_share: float = Field(1.0, ge=0, le=1, description="share of it that is left at fidelity 0; between, a line")
+    pattern: float = Field(100.0, ge=0, description="absolute error of batches of patterns, whatever their fidelity")
     psnr: float = Field(0.0, ge=0, description="dB lost of restored pictures, times fidelity")
     perceptual: float = Field(2.0, ge=0, description="VGG distance of restored pictures, times 1 - fidelity")
     content: float = Field(1.0, ge=0, description="content error of repaints, times strength")

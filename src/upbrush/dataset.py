@@ -69,15 +69,17 @@ class Batch:
     strength: Tensor  # (B,) in [0, 1]; 0 for the first B - R
     fidelity: Tensor  # (B,) in [0, 1]
     faces: Tensor  # (B, 2, 3): where each picture's largest face lies, as `nn.embedding` takes it; zeros: nowhere
+    drawn: bool = False  # patterns alone: of these the truth is wanted at every fidelity
 
     @property
     def plain(self) -> bool:
-        """Whether the absolute error alone counts: no repaint, and nothing below fidelity 1."""
-        return not len(self.style) and bool((self.fidelity == 1).all())
+        """Whether only the distance to the truth counts: no repaint, and nothing below fidelity 1 but patterns."""
+        return self.drawn or (not len(self.style) and bool((self.fidelity == 1).all()))
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+        fields = [getattr(self, name) for name in self.__dataclass_fields__]
+        return Batch(*(x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for x in fields))
 
 
 def scan(paths: Sequence[Path | str]) -> list[Entry]:
@@ -203,6 +205,8 @@ class Batches(Dataset[Batch]):
         """The batch of one step."""
         data, loss = self.config.data, self.config.loss
         rng = np.random.default_rng((self.config.train.seed, step, self.rank))
+        if data.patterns_every and (step + 1) % data.patterns_every == 0:
+            return self._patterns(rng)
         count = data.restore + data.sharp + data.repaint
         mixed = step % (1 + data.plain_batches) == 0
         repaint, restore = (data.repaint, data.restore) if mixed else (0, count)
@@ -226,6 +230,18 @@ class Batches(Dataset[Batch]):
             torch.from_numpy(fidelity).float(),
             self._faces(high, (fidelity < 1) | (strength > 0)),
         )
+
+    def _patterns(self, rng: np.random.Generator) -> Batch:
+        """Patterns alone, at half the places at fidelity 1: as many pixels as in other batches, and farther to see.
+
+        Layers can answer in step with what repeats, where it does so over more than the crops of other batches.
+        """
+        data = self.config.data
+        count = max(1, (data.restore + data.sharp + data.repaint) // 4)
+        high = torch.stack([_tensor(patterns.drawn(2 * data.crop_px, rng)) for _ in range(count)])
+        fidelity = torch.from_numpy(np.where(rng.random(count) < 0.5, 1, rng.random(count))).float()
+        style, strength, faces = torch.zeros(0, 3, STYLE_PX, STYLE_PX), torch.zeros(count), torch.zeros(count, 2, 3)
+        return Batch(high, self._degraded(high, rng), style, strength, fidelity, faces, drawn=True)
 
     @cached_property
     def _detector(self) -> Detector:  # opened where it is used: in a worker, not in the process that it comes from

@@ -197,6 +197,9 @@ def objective(
     `features` is VGG19 (`nn.features`), or calls it. It may be None where no picture of the batch needs it, `likeness`
     where faces shall not count.
     """
+    if batch.drawn:
+        known = {"pattern": pixel_error(output, batch.high).mean(), "range": out_of_range(output).mean()}
+        return _weighted(known, weights), known
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
         "pixel": _mean(pixel_error(output, batch.high) * _faithful(batch.fidelity, weights), restored),
@@ -233,8 +236,11 @@ def objective(
             known = likeness(batch.high[rows], batch.faces[rows])
         lost = identity_error(likeness(output[rows], batch.faces[rows]), known)
         terms["identity"] = _mean(lost, (restored * (1 - batch.fidelity) + repainted)[rows])  # 0 where there is no face
-    loss = stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-    return loss, terms
+    return _weighted(terms, weights), terms
+
+
+def _weighted(terms: dict[str, Tensor], weights: LossConfig) -> Tensor:
+    return stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
 
 
 def _faithful(fidelity: Tensor, weights: LossConfig) -> Tensor:

@@ -178,7 +178,7 @@ class Trainer:
         with autocast:
             output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
             loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness)
-            if config.keep:
+            if config.keep and not batch.drawn:  # what resonates in patterns is not to be kept
                 terms["keep"] = self.keeping.error(self.generator.module, batch.low, self.step)
                 loss = loss + config.keep * terms["keep"]
             if game is not None:
