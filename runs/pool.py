@@ -21,7 +21,7 @@ from upbrush.dataset import Batch, Batches, Entry
 from upbrush.views import STYLE_PX
 
 MARGIN_PX = 32  # by which the pictures are larger than the crops; a multiple of 4
-LOADED = 32  # pictures, and as many styles, that a worker makes at a time
+LOADED = 32  # pictures, and as many styles, that a worker makes at a time; of patterns a quarter as many
 FACE = 0.6  # of an aligned crop's side, that a face takes
 OUTSIDE = 1.1  # of half the crop's side: as far out as a face may reach to count
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ Bytes = tuple[Tensor, ...]  # high, low, style (K, H, W, 3) uint8; faces (K, 2, 
 
 
 class Loaded(Dataset[Bytes]):
-    """What the workers make: repaints alone, since those have all that any picture of a batch may need."""
+    """What the workers make: repaints alone, since those have all that any picture may need; and patterns."""
 
     def __init__(self, entries: Sequence[Entry], config: Config, faces: Path | None):
         data = {"restore": 0, "sharp": 0, "repaint": LOADED, "plain_batches": 0}
@@ -46,42 +46,76 @@ class Loaded(Dataset[Bytes]):
         return *((x.permute(0, 2, 3, 1) * 255).round().byte() for x in pictures), batch.faces
 
 
-class Pool:
-    """The newest pictures, on the device."""
+class Store:
+    """The newest of what was loaded, on the device."""
 
-    def __init__(self, config: Config, room: int, device: torch.device):
-        self.data, self.blends, self.device = config.data, config.loss.blends, device
-        side = config.data.crop_px + MARGIN_PX
-        self.high, self.low, self.style = (
-            torch.zeros(room, px, px, 3, dtype=torch.uint8, device=device) for px in (side, side // 4, STYLE_PX)
-        )
-        self.faces = torch.zeros(room, 2, 3, device=device)
-        self.room, self.loaded = room - room % LOADED, 0
+    def __init__(self, room: int, device: torch.device):
+        self.room, self.device, self.loaded = room, device, 0
+        self.held: list[Tensor] = []
 
     def add(self, loaded: Bytes) -> None:
         """In the place of the oldest."""
+        lot = len(loaded[0])
+        if not self.held:
+            self.room -= self.room % lot
+            self.held = [torch.zeros(self.room, *x.shape[1:], dtype=x.dtype, device=self.device) for x in loaded]
         at = self.loaded % self.room
-        for held, new in zip((self.high, self.low, self.style, self.faces), loaded, strict=True):
-            held[at : at + LOADED].copy_(new, non_blocking=True)
-        self.loaded += LOADED
+        for held, new in zip(self.held, loaded, strict=True):
+            if len(new):  # patterns bring no styles
+                held[at : at + lot].copy_(new, non_blocking=True)
+        self.loaded += lot
 
-    def draw(self) -> Batch:
+    def choose(self, count: int) -> Tensor:
+        """So many indices of what is there."""
+        return torch.randint(min(self.loaded, self.room), (count,), device=self.device)
+
+
+class Pool:
+    """Pictures, and patterns where the recipe asks for batches of them."""
+
+    def __init__(self, config: Config, room: int, device: torch.device):
+        self.data, self.blends, self.device = config.data, config.loss.blends, device
+        self.pictures, self.patterns = Store(room, device), Store(room // 8, device)
+
+    def add(self, loaded: Bytes) -> None:
+        """To those of their kind."""
+        (self.pictures if len(loaded[2]) else self.patterns).add(loaded)
+
+    def draw(self, step: int) -> Batch:
         """A batch of the recipe's."""
-        data, crop = self.data, self.data.crop_px
-        count, there = data.restore + data.sharp + data.repaint, min(self.loaded, self.room)
-        which, styles = (torch.randint(there, (n,), device=self.device) for n in (count, data.repaint))
+        every = self.data.patterns_every
+        if every and (step + 1) % every == 0:
+            return self._patterns()
+        data, crop, store = self.data, self.data.crop_px, self.pictures
+        count = data.restore + data.sharp + data.repaint
+        which, styles = store.choose(count), store.choose(data.repaint)
+        highs, lows, paintings, faces = store.held
         top, left = torch.randint(MARGIN_PX // 4 + 1, (2, count), device=self.device)
         mirrored = torch.rand(count, device=self.device) < 0.5
-        high = _cut(self.high, which, 4 * top, 4 * left, crop, mirrored)
-        low = _cut(self.low, which, top, left, crop // 4, mirrored)
+        high = _cut(highs, which, 4 * top, 4 * left, crop, mirrored)
+        low = _cut(lows, which, top, left, crop // 4, mirrored)
         zero = torch.zeros_like(styles)
-        style = _cut(self.style, styles, zero, zero, STYLE_PX, torch.rand(len(styles), device=self.device) < 0.5)
+        style = _cut(paintings, styles, zero, zero, STYLE_PX, torch.rand(len(styles), device=self.device) < 0.5)
         row = torch.arange(count, device=self.device)
         fidelity = torch.where(row < data.restore, 1.0, torch.rand(count, device=self.device))
         draws = torch.rand(2, count, device=self.device)
         strength = torch.where(draws[0] < self.blends, draws[1], 1.0) * (row >= count - data.repaint)
-        faces = self._placed(self.faces[which], 4 * top, 4 * left, mirrored) * (row >= data.restore).view(-1, 1, 1)
+        faces = self._placed(faces[which], 4 * top, 4 * left, mirrored) * (row >= data.restore).view(-1, 1, 1)
         return Batch(high, low, style, strength, fidelity, faces)
+
+    def _patterns(self) -> Batch:
+        crop, device = 2 * self.data.crop_px, self.device
+        count = max(1, (self.data.restore + self.data.sharp + self.data.repaint) // 4)
+        which = self.patterns.choose(count)
+        highs, lows, _, _ = self.patterns.held
+        top, left = torch.randint(2 * MARGIN_PX // 4 + 1, (2, count), device=device)
+        mirrored = torch.rand(count, device=device) < 0.5
+        high = _cut(highs, which, 4 * top, 4 * left, crop, mirrored)
+        low = _cut(lows, which, top, left, crop // 4, mirrored)
+        draws = torch.rand(2, count, device=device)
+        fidelity = torch.where(draws[0] < 0.5, 1.0, draws[1])
+        style, strength = torch.zeros(0, 3, STYLE_PX, STYLE_PX, device=device), torch.zeros(count, device=device)
+        return Batch(high, low, style, strength, fidelity, torch.zeros(count, 2, 3, device=device), drawn=True)
 
     def _placed(self, faces: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
         """Where the faces lie in the crops; zeros where they are cut off. faces: (B, 2, 3)."""
@@ -120,14 +154,14 @@ def batches(
     waiting: Queue[Bytes | Exception] = Queue(8)
     Thread(target=_feed, args=(iter(loader), waiting), daemon=True).start()  # the workers fork here, not in the thread
     pool = Pool(config, room, device)
-    while pool.loaded < room // 8:
+    while pool.pictures.loaded < room // 8 or (config.data.patterns_every and not pool.patterns.loaded):
         pool.add(_whole(waiting.get()))
     for step in range(first_step, config.train.steps):
         with suppress(Empty):
             pool.add(_whole(waiting.get_nowait()))
         if step % 500 == 0:
-            log.info("step %d: %d pictures loaded so far", step, pool.loaded)
-        yield pool.draw()
+            log.info("step %d: %d pictures loaded so far", step, pool.pictures.loaded)
+        yield pool.draw(step)
 
 
 def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes | Exception]") -> None:

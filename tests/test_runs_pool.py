@@ -1,0 +1,59 @@
+"""The pool that runs/by_clock.py draws batches from: the recipe's, with low pictures that are of their high ones."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tiny_nets import tiny_config
+
+from upbrush.dataset import scan
+from upbrush.degrade import bicubic
+from upbrush.errors import DataError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "runs")
+    import pool
+
+    yield pool
+    sys.modules.pop("pool", None)
+
+
+@pytest.fixture
+def folder(tmp_path, draw):
+    for kind in ("face", "art"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+        for seed in range(3):
+            Image.fromarray(draw(80, 90, seed=seed)).save(tmp_path / "data" / kind / f"{seed}.png")
+    return tmp_path / "data"
+
+
+def test_batches_are_the_recipes(pool, folder, monkeypatch):
+    monkeypatch.setattr(pool, "LOADED", 8)
+    shares = {"restore": 6, "sharp": 4, "repaint": 2, "patterns_every": 3, "bicubic_share": 1.0}
+    config = tiny_config(data=shares, train={"steps": 6})
+    drawn = list(pool.batches(scan([folder]), config, room=64, device=CPU))
+    assert [batch.drawn for batch in drawn] == [False, False, True] * 2
+    for batch in drawn:
+        count, side = (3, 64) if batch.drawn else (12, 32)
+        assert batch.high.shape == (count, 3, side, side)
+        inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # the pool's pictures go on behind the borders
+        assert (bicubic(batch.high)[inside].clamp(0, 1) - batch.low[inside]).abs().max() < 0.02
+    other = drawn[0]
+    assert other.style.shape == (2, 3, 256, 256)
+    assert (other.fidelity[:6] == 1).all()
+    assert (other.fidelity[6:] < 1).all()
+    assert (other.strength[:10] == 0).all()
+    assert (other.strength[10:] > 0).all()
+
+
+def test_loading_that_fails_ends_the_run(pool, tmp_path):
+    (tmp_path / "face").mkdir()
+    (tmp_path / "face" / "no.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match="could not be read"):
+        list(pool.batches(scan([tmp_path]), tiny_config(), room=64, device=CPU))
