@@ -9,8 +9,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
+from queue import Empty, Full, Queue
+from threading import Event, Thread
 
 import torch
 from torch import Tensor
@@ -152,7 +152,19 @@ def batches(
         Loaded(entries, config, faces), batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"
     )
     waiting: Queue[Bytes | Exception] = Queue(8)
-    Thread(target=_feed, args=(iter(loader), waiting), daemon=True).start()  # the workers fork here, not in the thread
+    stop = Event()
+    feeder = Thread(target=_feed, args=(iter(loader), waiting, stop), daemon=True)  # the workers fork here, not in it
+    feeder.start()
+    try:
+        yield from _drawn(config, room, device, waiting, first_step)
+    finally:  # a thread that computes while Python ends takes it down
+        stop.set()
+        feeder.join()
+
+
+def _drawn(
+    config: Config, room: int, device: torch.device, waiting: "Queue[Bytes | Exception]", first_step: int
+) -> Iterator[Batch]:
     pool = Pool(config, room, device)
     while pool.pictures.loaded < room // 8 or (config.data.patterns_every and not pool.patterns.loaded):
         pool.add(_whole(waiting.get()))
@@ -164,12 +176,22 @@ def batches(
         yield pool.draw(step)
 
 
-def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes | Exception]") -> None:
+def _feed(loader: Iterator[Bytes], waiting: "Queue[Bytes | Exception]", stop: Event) -> None:
     try:
         for loaded in loader:
-            waiting.put(loaded)
+            _put(loaded, waiting, stop)
+            if stop.is_set():
+                return
     except Exception as error:  # noqa: BLE001 (nobody sees what a thread raises: the run ends with it)
-        waiting.put(error)
+        _put(error, waiting, stop)
+
+
+def _put(found: Bytes | Exception, waiting: "Queue[Bytes | Exception]", stop: Event) -> None:
+    """Wait for a place, or for the end."""
+    while not stop.is_set():
+        with suppress(Full):
+            waiting.put(found, timeout=0.1)
+            return
 
 
 def _whole(found: Bytes | Exception) -> Bytes:
