@@ -1,4 +1,4 @@
-"""Pictures drawn by code for training: noise, checks, stripes, slopes, shapes, letters.
+"""Pictures drawn by code for training: noise, checks, spots, stripes, slopes, shapes, letters.
 
 Photographs and paintings hold few of them, and people's pictures do: a chessboard, a screenshot, a scan's raster, sand.
 A generator that has never seen any answers with values far outside [0, 1], as the Renderer takes no statistics that
@@ -16,7 +16,7 @@ LOW_PX = 4  # pixels of a pattern to one low pixel
 
 def drawn(side: int, rng: np.random.Generator) -> np.ndarray:
     """One pattern in random colours, sizes and directions: (side, side, 3) uint8."""
-    kinds = (_noise, _checks, _stripes, _slope, _shapes, _letters)
+    kinds = (_noise, _checks, _lattice, _stripes, _slope, _shapes, _letters)
     pixels: np.ndarray = kinds[rng.integers(len(kinds))](side, rng)
     return pixels
 
@@ -24,9 +24,9 @@ def drawn(side: int, rng: np.random.Generator) -> np.ndarray:
 def _colours(rng: np.random.Generator, count: int) -> np.ndarray:
     """(count, 3) in [0, 255]: black and white, greys, or any colours."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.4:
         return np.linspace(0, 255, count)[rng.permutation(count)][:, None].repeat(3, 1)
-    if kind < 0.5:
+    if kind < 0.6:
         return rng.integers(0, 256, (count, 1)).repeat(3, 1).astype(float)
     return rng.integers(0, 256, (count, 3)).astype(float)
 
@@ -62,6 +62,13 @@ def _checks(side: int, rng: np.random.Generator) -> np.ndarray:
     return _mixed((places[:, None] + places[None]) % 2, rng)
 
 
+def _lattice(side: int, rng: np.random.Generator) -> np.ndarray:
+    """Spots, or the lines between them."""
+    pitch, places = 2 * _cell(rng), np.arange(side) + LOW_PX * int(rng.integers(LARGEST_CELL))
+    inside = places % pitch < pitch * rng.uniform(0.2, 0.8)
+    return _mixed((inside[:, None] & inside[None]).astype(float), rng)
+
+
 def _stripes(side: int, rng: np.random.Generator) -> np.ndarray:
     phase = _along(side, rng) * side / (2 * _cell(rng)) + rng.random()
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * phase)
@@ -75,8 +82,8 @@ def _slope(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _along(side: int, rng: np.random.Generator) -> np.ndarray:
-    """How far each pixel lies along a direction, in sides: upright and level ones more often than others."""
-    angle = rng.choice([0, np.pi / 2]) if rng.random() < 0.4 else rng.uniform(0, np.pi)
+    """How far each pixel lies along a direction, in sides: upright, level and diagonal ones more often than others."""
+    angle = rng.integers(4) * np.pi / 4 if rng.random() < 0.6 else rng.uniform(0, np.pi)
     rows, columns = np.mgrid[:side, :side] / side
     far: np.ndarray = np.cos(angle) * columns + np.sin(angle) * rows
     return far
