@@ -12,6 +12,7 @@ from pathlib import Path
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -41,7 +42,13 @@ class Loaded(Dataset[Bytes]):
         return 1_000_000
 
     def __getitem__(self, step: int) -> Bytes:
-        batch = self.batches[step]
+        data = self.batches.config.data
+        if data.patterns_every and (step + 1) % data.patterns_every == 0:
+            batch = self.batches.patterns(
+                np.random.default_rng((self.batches.config.train.seed, step)), 2 * data.crop_px
+            )
+        else:
+            batch = self.batches[step]
         pictures = (batch.high, batch.low, batch.style)
         return *((x.permute(0, 2, 3, 1) * 255).round().byte() for x in pictures), batch.faces
 
@@ -104,11 +111,12 @@ class Pool:
         return Batch(high, low, style, strength, fidelity, faces)
 
     def _patterns(self) -> Batch:
-        crop, device = 2 * self.data.crop_px, self.device
-        count = max(1, (self.data.restore + self.data.sharp + self.data.repaint) // 4)
+        data, device = self.data, self.device
+        crop = 4 * int(torch.randint(data.crop_px // 8, data.crop_px // 2 + 1, ()))
+        count = max(1, (data.restore + data.sharp + data.repaint) * data.crop_px**2 // crop**2)
         which = self.patterns.choose(count)
         highs, lows, _, _ = self.patterns.held
-        top, left = torch.randint(2 * MARGIN_PX // 4 + 1, (2, count), device=device)
+        top, left = torch.randint(lows.shape[1] - crop // 4 + 1, (2, count), device=device)
         mirrored = torch.rand(count, device=device) < 0.5
         high = _cut(highs, which, 4 * top, 4 * left, crop, mirrored)
         low = _cut(lows, which, top, left, crop // 4, mirrored)

@@ -215,12 +215,26 @@ def odd(name: str, side: int) -> np.ndarray:
         "checks of 1": (rows + columns) % 2 * 255,
         "checks of 8": (rows // 8 + columns // 8) % 2 * 255,
         "stripes of 3": columns // 3 % 2 * 255,
+        "diagonals of 5": (rows + columns) // 5 % 2 * 255,
+        "spots of 8": ((rows % 8 < 4) & (columns % 8 < 4)) * 255,
         "slope": columns * 255 // side,
     }
     return planes[name].astype(np.uint8)[..., None].repeat(3, 2)
 
 
-@pytest.mark.parametrize("name", ["noise", "black", "white", "checks of 1", "checks of 8", "stripes of 3", "slope"])
+ODD = ["noise", "black", "white", "checks of 1", "checks of 8", "stripes of 3", "diagonals of 5", "spots of 8", "slope"]
+
+
+@pytest.mark.parametrize("fidelity", [0, 0.5, 1])
+@pytest.mark.parametrize("name", ["black", "white", "checks of 8", "stripes of 3", "spots of 8", "slope"])
+def test_patterns_are_restored_as_themselves(painter, name, fidelity):
+    """Layers that answer in step with what repeats leave specks of it."""
+    pattern = odd(name, 96)
+    distance = np.abs(painter.paint(pattern, fidelity=fidelity) - np.kron(pattern, np.ones((4, 4, 1)))).mean()
+    assert distance < 20
+
+
+@pytest.mark.parametrize("name", ODD)
 def test_no_picture_and_no_style_sends_values_far_out(painter, low, name):
     """The Renderer takes no statistics that would bound its values: it must have learnt to stay in range anywhere."""
     engine = painter.engine

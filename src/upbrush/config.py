@@ -48,7 +48,7 @@ class DataConfig(Settings):
     detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
     drawn: float = Field(0.0, ge=0, le=1, description="share of pictures and styles that are patterns drawn by code")
     patterns_every: int = Field(
-        0, ge=0, description="of so many batches, one of patterns alone: a quarter as many, twice as large; 0: none"
+        0, ge=0, description="of so many batches, one of patterns alone, half to twice as large as crop_px; 0: none"
     )
     photographs: float = Field(0.0, ge=0, le=1, description="share of pictures that are scikit-image's; styles are not")
     buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")

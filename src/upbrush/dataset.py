@@ -13,9 +13,10 @@ import signal
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,8 +79,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        fields = [getattr(self, name) for name in self.__dataclass_fields__]
-        return Batch(*(x.to(device, non_blocking=True) if isinstance(x, Tensor) else x for x in fields))
+        moved: dict[str, Any] = {
+            name: x.to(device, non_blocking=True) for name, x in vars(self).items() if isinstance(x, Tensor)
+        }
+        return replace(self, **moved)
 
 
 def scan(paths: Sequence[Path | str]) -> list[Entry]:
@@ -206,7 +209,7 @@ class Batches(Dataset[Batch]):
         data, loss = self.config.data, self.config.loss
         rng = np.random.default_rng((self.config.train.seed, step, self.rank))
         if data.patterns_every and (step + 1) % data.patterns_every == 0:
-            return self._patterns(rng)
+            return self.patterns(rng, 4 * int(rng.integers(data.crop_px // 8, data.crop_px // 2 + 1)))
         count = data.restore + data.sharp + data.repaint
         mixed = step % (1 + data.plain_batches) == 0
         repaint, restore = (data.repaint, data.restore) if mixed else (0, count)
@@ -231,14 +234,15 @@ class Batches(Dataset[Batch]):
             self._faces(high, (fidelity < 1) | (strength > 0)),
         )
 
-    def _patterns(self, rng: np.random.Generator) -> Batch:
-        """Patterns alone, at half the places at fidelity 1: as many pixels as in other batches, and farther to see.
+    def patterns(self, rng: np.random.Generator, side: int) -> Batch:
+        """Patterns alone, about half of them at fidelity 1, and together as many pixels as other batches have.
 
-        Layers can answer in step with what repeats, where it does so over more than the crops of other batches.
+        Layers can answer in step with what repeats, farther than other batches show; and, as borders are mirrored, in
+        step with the size of the picture, of which other batches have one. side: pixels, a multiple of 4.
         """
         data = self.config.data
-        count = max(1, (data.restore + data.sharp + data.repaint) // 4)
-        high = torch.stack([_tensor(patterns.drawn(2 * data.crop_px, rng)) for _ in range(count)])
+        count = max(1, (data.restore + data.sharp + data.repaint) * data.crop_px**2 // side**2)
+        high = torch.stack([_tensor(patterns.drawn(side, rng)) for _ in range(count)])
         fidelity = torch.from_numpy(np.where(rng.random(count) < 0.5, 1, rng.random(count))).float()
         style, strength, faces = torch.zeros(0, 3, STYLE_PX, STYLE_PX), torch.zeros(count), torch.zeros(count, 2, 3)
         return Batch(high, self._degraded(high, rng), style, strength, fidelity, faces, drawn=True)

@@ -11,6 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +176,8 @@ class Trainer:
             group["lr"] = rate
         # not Fabric's "bf16-mixed": that rounds the inputs too, and a low picture in bfloat16 has lost its last bits
         autocast = torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=self.halved)
-        with autocast:
+        # patterns come in many sizes, and each would be compiled anew
+        with autocast, torch.compiler.set_stance("force_eager") if batch.drawn else nullcontext():
             output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
             loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness)
             if config.keep and not batch.drawn:  # what resonates in patterns is not to be kept
