@@ -47,8 +47,8 @@ def test_batches_are_the_recipes(pool, folder, monkeypatch):
         else:
             assert (count, side) == (12, 32)
         assert batch.low.shape == (count, 3, side // 4, side // 4)
-        inside = (slice(None), slice(None), slice(2, -2), slice(2, -2))  # the pool's pictures go on behind the borders
-        assert (bicubic(batch.high)[inside].clamp(0, 1) - batch.low[inside]).abs().max() < 0.02
+        off = (bicubic(batch.high).clamp(0, 1) - batch.low).abs()
+        assert off[:, :, 2:-2, 2:-2].sum() <= 0.01 * off[:, :, 2:-2, 2:-2].numel()  # pictures go on behind the borders
     other = drawn[0]
     assert other.style.shape == (2, 3, 256, 256)
     assert (other.fidelity[:6] == 1).all()
