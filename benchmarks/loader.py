@@ -104,7 +104,7 @@ def main() -> None:
     sources = {"indexed": scan(args.data)}
     if all(path.is_file() for path in args.data):
         sources["streamed"] = scan([f"file:{path.resolve()}" for path in args.data])
-    size = config.data.restore + config.data.sharp + config.data.repaint
+    size = config.data.pictures
     results: dict[str, Any] = {
         name: {"core": core, "machine_clock": of_the_machine(sources[name], config, size, args.batches)}
         for name, core in of_a_core(sources, config, size, args.batches).items()

@@ -43,7 +43,7 @@ class Loaded(Dataset[Bytes]):
 
     def __getitem__(self, step: int) -> Bytes:
         data = self.batches.config.data
-        if data.patterns_every and (step + 1) % data.patterns_every == 0:
+        if data.patterns_at(step):
             batch = self.batches.patterns(
                 np.random.default_rng((self.batches.config.train.seed, step)), 2 * data.crop_px
             )
@@ -72,9 +72,21 @@ class Store:
                 held[at : at + lot].copy_(new, non_blocking=True)
         self.loaded += lot
 
-    def choose(self, count: int) -> Tensor:
-        """So many indices of what is there."""
-        return torch.randint(min(self.loaded, self.room), (count,), device=self.device)
+    @property
+    def there(self) -> int:
+        """How many are there to draw from."""
+        return min(self.loaded, self.room)
+
+    def choose(self, count: int, crop: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Which pictures, where from the top and the left (low pixels) `crop` pixels are cut, and whether mirrored."""
+        top, left = torch.randint(self.held[1].shape[1] - crop // 4 + 1, (2, count), device=self.device)
+        which = torch.randint(self.there, (count,), device=self.device)
+        return which, top, left, torch.rand(count, device=self.device) < 0.5
+
+    def cut(self, which: Tensor, top: Tensor, left: Tensor, mirrored: Tensor, crop: int) -> tuple[Tensor, Tensor]:
+        """High and low crops of what was chosen."""
+        high = _cut(self.held[0], which, 4 * top, 4 * left, crop, mirrored)
+        return high, _cut(self.held[1], which, top, left, crop // 4, mirrored)
 
 
 class Pool:
@@ -90,17 +102,13 @@ class Pool:
 
     def draw(self, step: int) -> Batch:
         """A batch of the recipe's."""
-        every = self.data.patterns_every
-        if every and (step + 1) % every == 0:
+        if self.data.patterns_at(step):
             return self._patterns()
-        data, crop, store = self.data, self.data.crop_px, self.pictures
-        count = data.restore + data.sharp + data.repaint
-        which, styles = store.choose(count), store.choose(data.repaint)
-        highs, lows, paintings, faces = store.held
-        top, left = torch.randint(MARGIN_PX // 4 + 1, (2, count), device=self.device)
-        mirrored = torch.rand(count, device=self.device) < 0.5
-        high = _cut(highs, which, 4 * top, 4 * left, crop, mirrored)
-        low = _cut(lows, which, top, left, crop // 4, mirrored)
+        data, count, store = self.data, self.data.pictures, self.pictures
+        which, top, left, mirrored = store.choose(count, data.crop_px)
+        high, low = store.cut(which, top, left, mirrored, data.crop_px)
+        _, _, paintings, faces = store.held
+        styles = torch.randint(store.there, (data.repaint,), device=self.device)
         zero = torch.zeros_like(styles)
         style = _cut(paintings, styles, zero, zero, STYLE_PX, torch.rand(len(styles), device=self.device) < 0.5)
         row = torch.arange(count, device=self.device)
@@ -113,13 +121,8 @@ class Pool:
     def _patterns(self) -> Batch:
         data, device = self.data, self.device
         crop = 4 * int(torch.randint(data.crop_px // 8, data.crop_px // 2 + 1, ()))
-        count = max(1, (data.restore + data.sharp + data.repaint) * data.crop_px**2 // crop**2)
-        which = self.patterns.choose(count)
-        highs, lows, _, _ = self.patterns.held
-        top, left = torch.randint(lows.shape[1] - crop // 4 + 1, (2, count), device=device)
-        mirrored = torch.rand(count, device=device) < 0.5
-        high = _cut(highs, which, 4 * top, 4 * left, crop, mirrored)
-        low = _cut(lows, which, top, left, crop // 4, mirrored)
+        count = data.patterns_of(crop)
+        high, low = self.patterns.cut(*self.patterns.choose(count, crop), crop)
         draws = torch.rand(2, count, device=device)
         fidelity = torch.where(draws[0] < 0.5, 1.0, draws[1])
         style, strength = torch.zeros(0, 3, STYLE_PX, STYLE_PX, device=device), torch.zeros(count, device=device)

@@ -71,14 +71,14 @@
 # From version 1.7 as it was shipped, in half precision (docs/log.md, 49 and 50):
 #   af  3,649 steps  joint.toml, 545 seconds of one H200 (runs/pack.py --megabytes 47 55, runs/unpack.py, runs/gpu.sh ... 545 85)
 #   ag    966 steps  restoring.toml, 85 seconds of it
-#   ah  4,275 steps  restoring.toml for 2,700 seconds of two cores (runs/by_clock.py), without patterns_every, from ag
+#   ah  4,275 steps  restoring.toml for 2,700 seconds of two cores (runs/by_clock.py), from ag
 #   ai  5,214 steps  restoring.toml for 3,300 seconds, from ag, too; patterns still without spots and with fewer diagonals. Until ak,
 #                    batches of patterns had one size: 4 of 320 pixels
 #   aj  1,085 steps  restoring.toml for 540 seconds, with patterns_every 2; lr 5e-4, warm-up 20, half-life 60
 #   .                the mean: 0.7 of aj and 0.3 of ah; then 0.88 of that and 0.12 of version 1.7
 #   ak    835 steps  restoring.toml for 440 seconds; lr 3e-4, warm-up 20, half-life 60, keep 40
-# From ah on, random.npz of version 1.7 lay beside the weights. Version 1.8 is ak, and its library what runs/library.py makes
-# of it. Weights of earlier versions, and those of ag (runs/weights until then), are in git's history.
+# Until ah, no recipe had patterns_every. From ah on, random.npz of version 1.7 lay beside the weights. Version 1.8 is ak, and
+# its library what runs/library.py makes of it. Weights of earlier versions, and those of ag (runs/weights until then), are in git's history.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail

@@ -54,6 +54,19 @@ class DataConfig(Settings):
     buffer: int = Field(1000, ge=1, description="pictures among which a stream is shuffled, each kind and worker")
     workers: int = Field(1, ge=0, description="processes that read, cut and degrade")
 
+    @property
+    def pictures(self) -> int:
+        """Pictures a batch."""
+        return self.restore + self.sharp + self.repaint
+
+    def patterns_at(self, step: int) -> bool:
+        """Whether a step's batch is of patterns alone."""
+        return self.patterns_every > 0 and (step + 1) % self.patterns_every == 0
+
+    def patterns_of(self, side: int) -> int:
+        """How many patterns, `side` pixels square, have together as many pixels as another batch; at least one."""
+        return max(1, self.pictures * self.crop_px**2 // side**2)
+
 
 class LossConfig(Settings):
     """Weights of the losses."""

@@ -208,9 +208,9 @@ class Batches(Dataset[Batch]):
         """The batch of one step."""
         data, loss = self.config.data, self.config.loss
         rng = np.random.default_rng((self.config.train.seed, step, self.rank))
-        if data.patterns_every and (step + 1) % data.patterns_every == 0:
+        if data.patterns_at(step):
             return self.patterns(rng, 4 * int(rng.integers(data.crop_px // 8, data.crop_px // 2 + 1)))
-        count = data.restore + data.sharp + data.repaint
+        count = data.pictures
         mixed = step % (1 + data.plain_batches) == 0
         repaint, restore = (data.repaint, data.restore) if mixed else (0, count)
         names, shares = list(self.shares), np.array(list(self.shares.values()))
@@ -240,8 +240,7 @@ class Batches(Dataset[Batch]):
         Layers can answer in step with what repeats, farther than other batches show; and, as borders are mirrored, in
         step with the size of the picture, of which other batches have one. side: pixels, a multiple of 4.
         """
-        data = self.config.data
-        count = max(1, (data.restore + data.sharp + data.repaint) * data.crop_px**2 // side**2)
+        count = self.config.data.patterns_of(side)
         high = torch.stack([_tensor(patterns.drawn(side, rng)) for _ in range(count)])
         fidelity = torch.from_numpy(np.where(rng.random(count) < 0.5, 1, rng.random(count))).float()
         style, strength, faces = torch.zeros(0, 3, STYLE_PX, STYLE_PX), torch.zeros(count), torch.zeros(count, 2, 3)
