@@ -85,6 +85,20 @@ def test_ghosts_are_texture_where_the_truth_is_plain():
     assert losses.ghost_error(rough.flip(3), rough).item() > 0.01
 
 
+def test_halos_are_plain_places_of_one_colour_painted_in_several():
+    columns = torch.arange(64.0).expand(1, 3, 64, 64)
+    outline = torch.where((columns >= 24) & (columns < 32), 0.1, 0.8)  # a dark post before a plain wall
+    seam = 0.3 * torch.exp(-(((columns - 40) / 12) ** 2)) * torch.tensor([0.0, 1.0, 0.0]).view(3, 1, 1)
+    assert losses.halo_error(outline + seam, outline).item() > 0.004
+    assert losses.halo_error((outline + seam).mT, outline.mT).item() > 0.004
+    assert losses.halo_error(1 - 0.5 * outline, outline).item() < 1e-6  # all of a wall may change its colour
+    slope = 0.3 + 0.1 * columns / 64
+    assert losses.halo_error(0.2 + 2.5 * (slope - 0.3), slope).item() < 1e-6  # and a shade be a stronger one
+    assert losses.halo_error(slope.flip(3), slope).item() < 1e-6
+    rough = 0.1 * torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert losses.halo_error(rough + seam, rough).item() == 0  # of what has texture the other losses tell
+
+
 def test_a_weave_is_fine_detail_along_the_axes_that_nature_has_not():
     torch.manual_seed(0)
     natural = (0.5 + 0.02 * torch.randn(1, 3, 96, 96)).clamp(0, 1)
@@ -158,7 +172,7 @@ def test_objective_names_its_terms_and_weighs_them():
     output = torch.rand(4, 3, 32, 32).requires_grad_()
     loss, terms = losses.objective(output, batch(4, 1), FakeFeatures(), config)
     both = {"pixel", "psnr", "range", "grid", "weave"}
-    assert set(terms) == both | {"perceptual", "content", "structure", "texture", "ghost", "style"}
+    assert set(terms) == both | {"perceptual", "content", "structure", "texture", "ghost", "halo", "style"}
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter
 
 from upbrush import Painter, styles
 from upbrush.engine import FILES, MODEL_DIR, open_engine
@@ -153,6 +153,19 @@ def test_no_frame_along_the_borders(painter, low, style):
     """A flat picture is flat when painted, to its borders."""
     high = np.asarray(painter.paint(Image.new("RGB", (48, 48), (150, 120, 90)), style), np.int16)
     assert np.ptp(high, (0, 1)).max() <= 1
+
+
+@pytest.mark.parametrize("style", ["monet", "filonov", "cezanne"])
+def test_no_halo_round_what_is_dark(painter, style):
+    """A plain wall has one colour, right up to a dark head before it."""
+    wall = Image.new("RGB", (384, 384), (235, 235, 238))
+    ImageDraw.Draw(wall).ellipse((132, 132, 252, 252), fill=(40, 30, 28))
+    high = np.asarray(painter.paint(wall.resize((96, 96), Image.Resampling.BICUBIC), style), np.float64)
+    y, x = np.mgrid[:384, :384] + 0.5 - 192
+    away = np.hypot(x, y) - 60  # pixels from the head
+    far = high[(away > 80) & (away < 120)].mean(0)
+    rings = [high[(away > at) & (away < at + 8)].mean(0) for at in range(16, 80, 8)]
+    assert np.abs(rings - far).max() < 4  # of 255
 
 
 def test_random_styles_are_given_by_their_seed(painter, low):

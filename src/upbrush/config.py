@@ -83,6 +83,9 @@ class LossConfig(Settings):
         0.0, ge=0, description="texture of repaints spread otherwise than the style's, times strength"
     )
     ghost: float = Field(0.0, ge=0, description="texture of repaints where the truth is plain, times strength")
+    halo: float = Field(
+        0.0, ge=0, description="colours of repaints that differ where the truth is plain and alike, times strength"
+    )
     identity: float = Field(0.0, ge=0, description="lost likeness of faces, below fidelity 1 and in repaints")
     weave: float = Field(0.0, ge=0, description="fine detail in some directions only, below fidelity 1 and in repaints")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")

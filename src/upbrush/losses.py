@@ -1,6 +1,7 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
 from collections.abc import Callable
+from itertools import product
 
 from torch import Tensor, cat, fft, hann_window, linspace, no_grad, quantile, stack, zeros
 from torch.nn import functional as F
@@ -12,6 +13,7 @@ from upbrush.nn.embedding import FaceEmbedding
 
 NO_ERROR = 1e-5  # mean squared error, of 50 dB: beyond it nothing is to be seen
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
+ALIKE = 3.0  # times as far as they are in the truth, two plain colours may be apart: styles have their contrasts
 WINDOW_PX = 32  # of the local spectra
 
 
@@ -128,6 +130,24 @@ def ghost_error(output: Tensor, truth: Tensor) -> Tensor:
     return (_deviations(output) * (_deviations(truth) < PLAIN)).mean(1)
 
 
+def halo_error(output: Tensor, truth: Tensor) -> Tensor:
+    """How differently plain places of one colour are painted: seams of light or colour along outlines, bands, blotches.
+
+    Mean absolute difference between the colours of 8×8 cells up to 32 pixels apart, in rows and columns, beyond three
+    times their difference in the truth; cells with texture in the truth count as zero. `ghost_error` does not see what
+    is smooth within a cell. output, truth: (B, 3, H, W) in [0, 1], sides at least 16. Returns (B,).
+    """
+    painted, meant = (F.avg_pool2d(x.float(), 8) for x in (output, truth))
+    plain = (_deviations(truth) < PLAIN).view(meant.shape[0], *meant.shape[2:])
+    errors = []
+    for axis, far in product((-2, -1), (1, 2, 4)):
+        if (rest := plain.shape[axis] - far) > 0:
+            here, there = ([x.narrow(axis, at, rest) for x in (painted, meant, plain)] for at in (0, far))
+            apart, allowed = ((a - b).abs().mean(1) for a, b in zip(here[:2], there[:2], strict=True))
+            errors.append((F.relu(apart - ALIKE * allowed) * (here[2] & there[2])).mean((1, 2)))
+    return stack(errors).mean(0)
+
+
 def weave_error(output: Tensor, *natural: Tensor) -> Tensor:
     """How much more than in natural pictures fine detail lies in some directions: a weave, like canvas, over all.
 
@@ -227,6 +247,7 @@ def objective(
         terms["structure"] = _mean(structure_error(painting, high), weight)
         terms["texture"] = _mean(texture_error(painting, batch.style), weight)
         terms["ghost"] = _mean(ghost_error(painting, high), weight)
+        terms["halo"] = _mean(halo_error(painting, high), weight)
         terms["style"] = _mean(style_error(moments(seen), style), weight)
         woven = weave_error(painting, high, batch.style).mean()
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
