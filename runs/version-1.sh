@@ -82,7 +82,7 @@
 # From version 1.8 as it was shipped, in half precision (docs/log.md, 51). Until am, no recipe and no fit had `halo`:
 #   al    123 steps  common.toml for 230 seconds of two cores (runs/by_clock.py), with content 20, structure 100, style 560, identity 12
 #   am    355 steps  smooth.toml for 660 seconds, with content 26, structure 100, style 500, texture 8, identity 16; lr 4e-4
-#   an  1,553 steps  restoring.toml for 1,500 seconds, half of them beside other work; lr 8e-4, warm-up 30, random.npz of version
+#   an  1,553 steps  restoring.toml for 1,500 seconds, 600 of them beside other work; lr 8e-4, warm-up 30, random.npz of version
 #                    1.8 beside the weights
 # Version 1.9 is an, and its library what runs/library.py makes of it.
 # The commands below end with version 1.6.

@@ -157,7 +157,7 @@ def test_no_frame_along_the_borders(painter, low, style):
 
 @pytest.mark.parametrize("style", ["monet", "filonov", "cezanne"])
 def test_no_halo_round_what_is_dark(painter, style):
-    """A plain wall has one colour, right up to a dark head before it."""
+    """A plain wall has one colour, up to 16 pixels from a dark head before it."""
     wall = Image.new("RGB", (384, 384), (235, 235, 238))
     ImageDraw.Draw(wall).ellipse((132, 132, 252, 252), fill=(40, 30, 28))
     high = np.asarray(painter.paint(wall.resize((96, 96), Image.Resampling.BICUBIC), style), np.float64)
