@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/img"))
     parser.add_argument("--chromium", type=Path, default=Path("/usr/bin/chromium"))
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as work, sync_playwright() as play:
         folder = Path(work) / "studio"
         static.write(folder)
