@@ -37,14 +37,15 @@ def restore(painter: Painter, lows: Path, out: Path, fidelity: float) -> None:
             picture.write(painter.paint(picture.read(low), fidelity=fidelity), target)
 
 
-def tensor(path: Path) -> torch.Tensor:
+def tensor(of: picture.Picture) -> torch.Tensor:
     """A picture as losses take it: (1, 3, H, W) in [0, 1]."""
-    return torch.from_numpy(picture.read(path).pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
+    return torch.from_numpy(of.pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
 
 
 def weave(painted: Path, truths: Path) -> float:
     """Mean over a folder's pictures of what they have of a weave beyond their truths."""
-    return average(float(weave_error(tensor(path), tensor(truths / path.name))) for path in painted.glob("*.png"))
+    pairs = ((tensor(picture.read(path)), tensor(picture.read(truths / path.name))) for path in painted.glob("*.png"))
+    return average(float(weave_error(output, truth)) for output, truth in pairs)
 
 
 def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> list[dict[str, float]]:

@@ -48,7 +48,7 @@ def test_batches_are_the_recipes(pool, folder, monkeypatch):
             assert (count, side) == (12, 32)
         assert batch.low.shape == (count, 3, side // 4, side // 4)
         off = (bicubic(batch.high).clamp(0, 1) - batch.low).abs()
-        assert off[:, :, 2:-2, 2:-2].sum() <= 0.01 * off[:, :, 2:-2, 2:-2].numel()  # pictures go on behind the borders
+        assert (off[:, :, 2:-2, 2:-2] < 0.02).all()  # the pool's pictures go on behind the borders
     other = drawn[0]
     assert other.style.shape == (2, 3, 256, 256)
     assert (other.fidelity[:6] == 1).all()

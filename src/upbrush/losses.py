@@ -1,7 +1,6 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
 from collections.abc import Callable
-from itertools import product
 
 from torch import Tensor, cat, fft, hann_window, linspace, no_grad, quantile, stack, zeros
 from torch.nn import functional as F
@@ -140,11 +139,11 @@ def halo_error(output: Tensor, truth: Tensor) -> Tensor:
     painted, meant = (F.avg_pool2d(x.float(), 8) for x in (output, truth))
     plain = (_deviations(truth) < PLAIN).view(meant.shape[0], *meant.shape[2:])
     errors = []
-    for axis, far in product((-2, -1), (1, 2, 4)):
-        if (rest := plain.shape[axis] - far) > 0:
-            here, there = ([x.narrow(axis, at, rest) for x in (painted, meant, plain)] for at in (0, far))
-            apart, allowed = ((a - b).abs().mean(1) for a, b in zip(here[:2], there[:2], strict=True))
-            errors.append((F.relu(apart - ALIKE * allowed) * (here[2] & there[2])).mean((1, 2)))
+    for a, b, counts in ((painted.mT, meant.mT, plain.mT), (painted, meant, plain)):  # along columns, then rows
+        for far in (cells for cells in (1, 2, 4) if cells < counts.shape[-1]):
+            apart, allowed = ((x[..., far:] - x[..., :-far]).abs().mean(1) for x in (a, b))
+            both = counts[..., far:] & counts[..., :-far]
+            errors.append((F.relu(apart - ALIKE * allowed) * both).mean((1, 2)))
     return stack(errors).mean(0)
 
 

@@ -1,0 +1,62 @@
+"""How much light or colour lies round what is dark, where the truth is a plain ground?
+
+    python benchmarks/halos.py --val val/ [--model MODEL] [--threads 2]
+
+val/ holds faces, low-bicubic/faces, art and pairs.csv. Every face is restored and repainted in each built-in style, and
+the faces of pairs.csv in their paintings; told is the mean of `losses.halo_error`, in thousandths of white, and beside
+it that of `losses.ghost_error`: texture there. No measure of `upbrush evaluate` sees either.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+
+import record
+from fidelity import tensor
+
+from upbrush import Painter, losses, picture, styles
+from upbrush.engine import open_engine
+from upbrush.picture import Picture
+
+Named = tuple[str, Picture | styles.Style | None]  # a face's file name, and what it is repainted in
+
+
+def groups(val: Path, model: Path | None) -> Iterator[tuple[str, list[Named]]]:
+    """What is painted, a row of the table each."""
+    faces = sorted(path.name for path in (val / "low-bicubic" / "faces").glob("*.png"))
+    yield "restored", [(face, None) for face in faces]
+    with (val / "pairs.csv").open(encoding="utf-8", newline="") as file:
+        pairs = [(row["content"], row["style"]) for row in csv.DictReader(file)]
+    yield "pairs.csv", [(f"{face}.png", picture.read(val / "art" / f"{painting}.png")) for face, painting in pairs]
+    for name, style in styles.library(model).items():
+        yield name, [(face, style) for face in faces]
+
+
+def main() -> None:
+    """Paint, measure, print a row for each style."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--val", type=Path, required=True)
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    told = parser.parse_args()
+    facts = record.circumstances(told.threads)
+    record.introduce(facts)
+    engine = open_engine(model_dir=told.model, threads=told.threads)
+    painter = Painter(engine)
+    found = {}
+    for name, paintings in groups(told.val, told.model):
+        halos, ghosts = [], []
+        for face, style in paintings:
+            painted = painter.paint(picture.read(told.val / "low-bicubic" / "faces" / face), style)
+            output, truth = (tensor(x) for x in (painted, picture.read(told.val / "faces" / face)))
+            halos.append(1000 * float(losses.halo_error(output, truth)))
+            ghosts.append(1000 * float(losses.ghost_error(output, truth)))
+        found[name] = {"halo": mean(halos), "ghost": mean(ghosts)}
+    record.show(("painted", "halo", "ghost"), [(n, f"{m['halo']:.2f}", f"{m['ghost']:.2f}") for n, m in found.items()])
+    print(record.write("halos", {"circumstances": facts, "model": engine.identity, "thousandths": found}))
+
+
+if __name__ == "__main__":
+    main()
