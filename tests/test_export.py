@@ -8,8 +8,9 @@ import torch
 from safetensors.torch import save_file
 from tiny_nets import tiny_config, tiny_generator
 
-from upbrush import export, weights
-from upbrush.errors import WeightsError
+from upbrush import export, styles, weights
+from upbrush.engine import MODEL_DIR
+from upbrush.errors import StyleError, WeightsError
 
 pytestmark = [  # torch's exporter itself, not ours
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -95,6 +96,26 @@ def test_graphs_hold_large_arrays_in_half_precision_and_lose_nothing_by_it(expor
     assert any(
         np.array_equal(value.astype(np.float32), weight) for value in large.values() for weight in (last, last.T)
     )
+
+
+def test_tuned_weights_keep_the_packages_styles(tmp_path, exported, monkeypatch):
+    monkeypatch.setattr(export, "_write", lambda net, inputs, sizes, output, path, facts: path.write_bytes(b""))
+    monkeypatch.setattr(export, "_disagreement", lambda *_: 0.0)
+    generator, config, _ = weights.load(MODEL_DIR / "weights.safetensors")
+    with torch.no_grad():
+        generator.modulator.repaint[4].bias += 0.01
+    weights.save(tmp_path / "tuned.safetensors", generator, config, {})
+    export.export(tmp_path / "tuned.safetensors", tmp_path / "model")
+    identity = weights.load(tmp_path / "model" / "weights.safetensors")[2]["identity"]
+    shipped, carried = styles.library(MODEL_DIR), styles.library(tmp_path / "model")
+    assert carried.keys() == shipped.keys()
+    assert {style.model for style in carried.values()} == {identity} != {shipped["monet"].model}
+    assert np.array_equal(carried["monet"].code, shipped["monet"].code)
+    drawn = styles.random(7, tmp_path / "model")
+    assert drawn.model == identity
+    assert np.array_equal(drawn.code, styles.random(7).code)
+    with pytest.raises(StyleError, match="no random styles"):  # another StyleEncoder's codes are no use to it
+        styles.random(7, exported[0])
 
 
 @torch.no_grad()

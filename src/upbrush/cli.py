@@ -359,10 +359,12 @@ def export(
 ) -> None:
     """Write the files that painting uses, checked against the weights."""
     need("train", *TRAINING)
-    from upbrush import export
+    from upbrush import export, styles
 
     for path in export.export(weights, out):
         typer.echo(f"{path}  {path.stat().st_size / 1e6:.2f} MB")
+    if library := styles.library(out):
+        typer.echo(f"{out / 'library'}  {len(library)} styles")
 
 
 @app.command()

@@ -2,7 +2,9 @@
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +12,9 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from upbrush import weights
+from upbrush import saving, styles, weights
+from upbrush.config import ModelConfig
+from upbrush.engine import MODEL_DIR
 from upbrush.errors import WeightsError
 from upbrush.nn.generator import SCALE, Generator, thumbnails
 
@@ -25,8 +29,8 @@ def export(source: Path, folder: Path) -> list[Path]:
     """Write encoder.onnx, modulator.onnx, renderer.onnx and half-precision weights.safetensors into `folder`.
 
     The files are those of the weights rounded to half precision, and hold them so: what ships in ONNX is what ships as
-    weights, at half the size. Existing files are replaced, each in one step. Raises WeightsError where onnxruntime and
-    torch disagree.
+    weights, at half the size. Weights whose StyleEncoder is the package's, as after tuning, get its built-in and random
+    styles, too. Existing files are replaced, each in one step. Raises WeightsError where onnxruntime and torch differ.
     """
     generator, config, header = weights.load(source)
     generator.half().float()
@@ -54,7 +58,29 @@ def export(source: Path, folder: Path) -> list[Path]:
             temporary.unlink(missing_ok=True)
         log.info("%s: %.2f MB, differs from torch by %.1e at most", path, path.stat().st_size / 1e6, difference)
         written.append(path)
-    return [*written, folder / "weights.safetensors"]
+    written.append(folder / "weights.safetensors")
+    if folder.resolve() != MODEL_DIR.resolve() and _reads_alike(generator, config.model):
+        written.append(_carry_over(MODEL_DIR, folder, facts["identity"]))
+    return written
+
+
+def _reads_alike(generator: Generator, sizes: ModelConfig) -> bool:
+    """Whether codes of the package's model are this one's, too, and fitted mods fit."""
+    theirs, config, _ = weights.load(MODEL_DIR / "weights.safetensors")
+    pairs = zip(generator.encoder.parameters(), theirs.encoder.parameters(), strict=False)
+    return config.model == sizes and all(torch.equal(ours, other) for ours, other in pairs)
+
+
+def _carry_over(source: Path, folder: Path, identity: str) -> Path:
+    """Give one model's library and random.npz to another that makes the same codes; returns the latter's path."""
+    (folder / "library").mkdir(exist_ok=True)
+    for name, style in styles.library(source).items():
+        styles.write(replace(style, model=identity), folder / "library" / f"{name}{styles.SUFFIX}", overwrite=True)
+    with np.load(source / "random.npz", allow_pickle=False) as stored:
+        summary: dict[str, Any] = {**stored, "identity": np.array(identity)}
+    path = folder / "random.npz"
+    saving.store(path, lambda file: np.savez(file, **summary), overwrite=True)
+    return path
 
 
 Dynamic = dict[str, dict[int, str]]
