@@ -177,7 +177,8 @@ def _drawn(
     config: Config, room: int, device: torch.device, waiting: "Queue[Bytes | Exception]", first_step: int
 ) -> Iterator[Batch]:
     pool = Pool(config, room, device)
-    while pool.pictures.loaded < room // 8 or (config.data.patterns_every and not pool.patterns.loaded):
+    enough = 0 if config.data.patterns_every == 1 else room // 8  # then there are no others
+    while pool.pictures.loaded < enough or (config.data.patterns_every and not pool.patterns.loaded):
         pool.add(_whole(waiting.get()))
     for step in range(first_step, config.train.steps):
         with suppress(Empty):

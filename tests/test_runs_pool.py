@@ -57,6 +57,12 @@ def test_batches_are_the_recipes(pool, folder, monkeypatch):
     assert (other.strength[10:] > 0).all()
 
 
+def test_patterns_alone_wait_for_nothing_else(pool, folder, monkeypatch):
+    monkeypatch.setattr(pool, "LOADED", 8)
+    config = tiny_config(data={"restore": 4, "patterns_every": 1}, train={"steps": 2})
+    assert [batch.drawn for batch in pool.batches(scan([folder]), config, room=64, device=CPU)] == [True, True]
+
+
 def test_loading_that_fails_ends_the_run(pool, tmp_path):
     (tmp_path / "face").mkdir()
     (tmp_path / "face" / "no.png").write_bytes(b"no picture")
