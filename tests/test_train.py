@@ -12,7 +12,7 @@ from PIL import Image
 from tiny_nets import TINY_GAME, tiny_config
 
 from upbrush import train, weights
-from upbrush.config import TrainConfig, load
+from upbrush.config import load
 from upbrush.engine import MODEL_DIR
 from upbrush.errors import ConfigError, StyleError, WeightsError
 from upbrush.game import Game
@@ -146,8 +146,11 @@ def test_an_anchor_holds_a_run_near_the_weights_it_began_from(tmp_path, data):
         train.run(tiny_config(**RESTORE, train={"anchor": 1.0}), data, tmp_path / "none")
 
 
-@pytest.mark.parametrize(("frozen", "keep"), [(("encoder", "renderer"), 1000.0), (("encoder",), 100.0)])
-def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep):
+@pytest.mark.parametrize(
+    ("frozen", "keep", "shown"),
+    [(("encoder", "renderer"), 1000.0, "repaint"), (("encoder",), 100.0, "repaint"), (("encoder",), 100.0, "sharp")],
+)
+def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep, shown):
     """By the mods of other styles where the Renderer is frozen, and by pictures otherwise."""
     model = {"code_size": 256}  # as styles have
     first = train.run(tiny_config(**RESTORE, model=model), data, tmp_path / "first")
@@ -159,10 +162,11 @@ def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep
     # falling, and long enough: at a steady rate the last steps' noise is as large as what is held, on some processors
     train_for = {"lr": 3e-3, "steps": 30, "decay_share": 0.9, "frozen": frozen}
     for pull in (0.0, keep):
-        changes = {"data": {"restore": 0, "sharp": 0, "repaint": 2}, "loss": {"style": 100.0}}
+        changes = {"data": {"restore": 0, "sharp": 0, "repaint": 0, shown: 2}, "loss": {"style": 100.0}}
         config = tiny_config(**changes, model=model, train=train_for | {"keep": pull})
         path = train.run(config, data, tmp_path / f"run{pull:g}", features=features, start=first)
-        held = Keeping(generator, TrainConfig(keep=1, frozen=frozen), first, torch.device("cpu"))
+        config = tiny_config(**changes, model=model, train={"keep": 1.0, "frozen": frozen})
+        held = Keeping(generator, config, first, torch.device("cpu"))
         low = torch.from_numpy(rng.random((2, 3, 16, 16))).float()
         assert held.error(generator, low, 0) == 0
         moved.append(held.error(weights.load(path)[0], low, 0).item())

@@ -8,24 +8,25 @@ import torch
 from torch import Tensor, nn
 
 from upbrush import styles
-from upbrush.config import TrainConfig
+from upbrush.config import Config
 from upbrush.errors import ConfigError
 from upbrush.nn.generator import Generator, thumbnails
 
 CODES = 256  # drawn at random once, of styles that the run does not show
 SHOWN = 32  # of them held at each step
-PAINTED = 2  # pictures held where mods do not tell: one restored, one repainted
+PAINTED = 2  # pictures held where mods do not tell: one restored, if that is not what the run learns, else repainted
 
 
 class Keeping:
     """The weights of the beginning and what they repaint, as far as the settings ask for them."""
 
-    def __init__(self, generator: Generator, config: TrainConfig, start: Path | None, device: torch.device):
+    def __init__(self, generator: Generator, settings: Config, start: Path | None, device: torch.device):
         """generator: at its beginning. start: where it was read from, with random.npz, which says what styles are like.
 
         Raises ConfigError where there is nothing to hold on to, StyleError where there is no random.npz.
         """
-        self.config = config
+        self.config = config = settings.train
+        self.sharp = settings.data.sharp > 0
         self.weights: list[Tensor] = []
         for name, told in (("anchor", config.anchor), ("keep", config.keep)):
             if told and start is None:
@@ -68,10 +69,16 @@ class Keeping:
         return distance
 
     def _of_pictures(self, generator: Generator, low: Tensor, step: int) -> Tensor:
-        """Of one picture restored below fidelity 1 and one repainted: absolute distance over their mean deviation."""
+        """Of two pictures: absolute distance over their mean deviation.
+
+        One is restored below fidelity 1 and one repainted; both are repainted where the run learns to restore there.
+        """
         rows = torch.arange(PAINTED, device=low.device)
         low, code = low[(rows + step) % len(low)], self.codes[(rows + step * PAINTED) % CODES]
-        strength, fidelity = (rows % 2).float()[:, None], ((rows + step) % 4 / 4)[:, None]
+        if self.sharp:
+            strength, fidelity = torch.ones_like(rows, dtype=torch.float32)[:, None], ((rows + step) % 5 / 4)[:, None]
+        else:
+            strength, fidelity = (rows % 2).float()[:, None], ((rows + step) % 4 / 4)[:, None]
         with torch.autocast(low.device.type, enabled=False):
             seen = thumbnails(low)
             now = generator.modulator(seen, code, strength, fidelity)

@@ -104,7 +104,7 @@ class Trainer:
             if theirs.model != config.model:
                 raise ConfigError(f"{start}: a model of other sizes than the recipe's; take its recipe, or none")
             generator.load_state_dict(loaded.state_dict())
-        self.keeping = Keeping(generator, config.train, start, fabric.device)
+        self.keeping = Keeping(generator, config, start, fabric.device)
         generator.freeze(config.train.frozen)
         generator.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = copy.deepcopy(generator).requires_grad_(False).eval().to(fabric.device)
