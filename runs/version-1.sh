@@ -84,7 +84,12 @@
 #   am    355 steps  smooth.toml for 660 seconds, with content 26, structure 100, style 500, texture 8, identity 16; lr 4e-4
 #   an  1,553 steps  restoring.toml for 1,500 seconds, 600 of them beside other work; lr 8e-4, warm-up 30, random.npz of version
 #                    1.8 beside the weights
-# Version 1.9 is an, and its library what runs/library.py makes of it.
+# Version 1.9 is an, and its library what runs/library.py makes of it. From it, as it was shipped (docs/log.md, 52):
+#   ao  2,042 steps  sharp.toml for 2,400 seconds of two cores (runs/by_clock.py)
+#   .                the mean: half of ao and half of version 1.9
+#   ap    943 steps  restoring.toml for 600 seconds; lr 5e-4, warm-up 20, half-life 60, keep 40
+# random.npz of version 1.9 lay beside the weights. Version 1.10 is the mean of ap and an, 0.6 of ap, with the library of 1.9, which
+# upbrush export brings along.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
