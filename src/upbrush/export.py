@@ -2,6 +2,7 @@
 
 import logging
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,16 +117,19 @@ def _write(
         name: {axis: torch.export.Dim(label, min=2, max=65536) for axis, label in sizes.get(name, {}).items()} or None
         for name in inputs
     }
-    program = torch.onnx.export(
-        net.eval(),
-        tuple(inputs.values()),
-        dynamo=True,
-        input_names=list(inputs),
-        output_names=[output],
-        dynamic_shapes=tuple(shapes.values()),
-        opset_version=OPSET,
-        verbose=False,
-    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it misses torchvision, which nothing here is made of
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's own, of its exporter
+        program = torch.onnx.export(
+            net.eval(),
+            tuple(inputs.values()),
+            dynamo=True,
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_shapes=tuple(shapes.values()),
+            opset_version=OPSET,
+            verbose=False,
+        )
     assert program is not None
     model = program.model_proto
     for node in model.graph.node:  # torch notes there where each was called from: paths of this machine
