@@ -17,7 +17,6 @@ import record
 from fidelity import tensor
 
 from upbrush import Painter, losses, picture, styles
-from upbrush.engine import open_engine
 from upbrush.picture import Picture
 
 Named = tuple[str, Picture | styles.Style | None]  # a face's file name, and what it is repainted in
@@ -38,12 +37,7 @@ def main() -> None:
     """Paint, measure, print a row for each style."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--val", type=Path, required=True)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    told = parser.parse_args()
-    facts = record.circumstances(told.threads)
-    record.introduce(facts)
-    engine = open_engine(model_dir=told.model, threads=told.threads)
+    told, facts, engine = record.opened(parser)
     painter = Painter(engine)
     found = {}
     for name, paintings in groups(told.val, told.model):

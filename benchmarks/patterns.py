@@ -10,12 +10,10 @@ distance of all to the pattern enlarged, of 1. Run it before styles are fitted t
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import record
 
-from upbrush.engine import open_engine
 from upbrush.styles import CODE_SIZE
 from upbrush.views import thumbnail
 
@@ -43,12 +41,7 @@ def patterns(side: int) -> Iterator[tuple[str, np.ndarray]]:
 def main() -> None:
     """Restore them all, print those that leave the range."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    told = parser.parse_args()
-    facts = record.circumstances(told.threads)
-    record.introduce(facts)
-    engine = open_engine(model_dir=told.model, threads=told.threads)
+    _, facts, engine = record.opened(parser)
     restored = np.zeros(CODE_SIZE, np.float32)  # at strength 0 no style counts
     far, distances = [], []
     for side in SIDES:

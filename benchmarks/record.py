@@ -1,5 +1,6 @@
 """What every benchmark here does the same way: who ran it, how samples are summed up, where results go."""
 
+import argparse
 import json
 import os
 import platform
@@ -9,7 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from upbrush.engine import Engine
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("upbrush", "numpy", "pillow", "onnxruntime", "openvino", "torch", "spandrel")
@@ -84,6 +88,18 @@ def introduce(facts: dict[str, Any]) -> None:
     print(versions)
     if facts["quiet"] is False:
         print(f"NOT QUIET: load was {facts['load_before']:.1f} before it began; ratios hold better than milliseconds")
+
+
+def opened(parser: argparse.ArgumentParser) -> "tuple[argparse.Namespace, dict[str, Any], Engine]":
+    """Begin a benchmark of one model: --model and --threads are added, circumstances printed, the engine opened."""
+    from upbrush.engine import open_engine  # here: what measures memory or starts reads this module, too
+
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    told = parser.parse_args()
+    facts = circumstances(told.threads)
+    introduce(facts)
+    return told, facts, open_engine(model_dir=told.model, threads=told.threads)
 
 
 def write(name: str, result: dict[str, Any]) -> Path:
