@@ -43,6 +43,7 @@ def test_what_is_loaded_can_be_written_and_read_again():
         ("", ["train.steps.more=1"], "train.steps"),
         ("[data]\ncrop_px = 33\n", [], "data.crop_px = 33"),
         ("[train]\nprecision = 'half'\n", [], "train.precision = 'half'"),
+        ("[train]\noptimiser = 'adam'\nweight_decay = 0.1\n", [], "train.weight_decay = 0.1"),
     ],
 )
 def test_mistakes_are_named_in_one_line(tmp_path, text, changes, words):

@@ -75,3 +75,27 @@ def test_state_survives_saving():
             net(x).square().mean().backward()
             optimiser.step()
     assert torch.equal(nets[0].weight, nets[1].weight)
+
+
+def test_decay_takes_its_share_of_wide_convolutions_alone():
+    torch.manual_seed(0)
+    ours, theirs = (nn.Sequential(nn.Conv2d(32, 40, 3), nn.Flatten(), nn.Linear(40 * 36, 40)) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    one, other = Muon(ours.parameters(), 1e-2, weight_decay=0.5), Muon(theirs.parameters(), 1e-2)
+    before = ours[0].weight.detach().clone()
+    for net, optimiser in ((ours, one), (theirs, other)):
+        net(torch.ones(2, 32, 8, 8)).square().mean().backward()
+        optimiser.step()
+    assert torch.allclose(ours[0].weight, theirs[0].weight - 1e-2 * 0.5 * before, atol=1e-7)
+    for name in ("0.bias", "2.weight", "2.bias"):
+        assert torch.equal(ours.get_parameter(name), theirs.get_parameter(name))
+
+
+def test_a_state_from_before_weights_decayed_is_taken():
+    layer = nn.Conv2d(32, 32, 3)
+    optimiser = Muon(layer.parameters(), 1e-2)
+    state = optimiser.state_dict()
+    del state["param_groups"][0]["weight_decay"]
+    optimiser.load_state_dict(state)
+    layer(torch.ones(1, 32, 5, 5)).sum().backward()
+    optimiser.step()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from upbrush.degrade import Degradation
 from upbrush.errors import ConfigError
@@ -86,7 +86,7 @@ class LossConfig(Settings):
     halo: float = Field(
         0.0, ge=0, description="colours of repaints that differ where the truth is plain and alike, times strength"
     )
-    identity: float = Field(0.0, ge=0, description="lost likeness of faces, below fidelity 1 and in repaints")
+    identity: float = Field(0.0, ge=0, description="lost likeness of faces, restored or repainted")
     weave: float = Field(0.0, ge=0, description="fine detail in some directions only, below fidelity 1 and in repaints")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
     grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")
@@ -120,6 +120,7 @@ class TrainConfig(Settings):
     warmup_steps: int = Field(200, ge=0, description="steps over which the learning rate rises from zero")
     decay_share: float = Field(0.7, ge=0, le=1, description="last share of the steps, over which it falls (cosine)")
     betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = Field(0.0, ge=0, description="of wide convolutions, times the learning rate; Muon's only")
     frozen: tuple[str, ...] = Field((), description="parts of the generator that stay as they are: renderer, ...")
     anchor: float = Field(0.0, ge=0, description="pull of --from's weights, times the learning rate: forget less")
     keep: float = Field(0.0, ge=0, description="pull of --from's repaints in styles at random: forget none of them")
@@ -133,6 +134,13 @@ class TrainConfig(Settings):
     log_every_steps: int = Field(20, ge=1)
     sample_every_steps: int = Field(500, ge=1)
     save_every_minutes: float = Field(5, gt=0)
+
+    @field_validator("weight_decay")
+    @classmethod
+    def _decays(cls, decay: float, others: ValidationInfo) -> float:
+        if decay and others.data.get("optimiser") == "adam":
+            raise ValueError('train.optimiser = "adam" decays no weights; take "muon", or leave it out')
+        return decay
 
 
 class Config(Settings):

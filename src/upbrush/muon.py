@@ -22,6 +22,8 @@ class Muon(torch.optim.Optimizer):
     """Orthogonalised momentum for wide layers, Adam for all other parameters, at one learning rate.
 
     params: parameters, or groups of them. lr: of both, in Adam's units. betas: of Adam. momentum: of Muon (Nesterov).
+    weight_decay: of wide convolutions, times lr, apart from the gradient. Steps as long in all directions let weights
+    grow in those that no picture asks for, and layers so large resonate with patterns (docs/log.md, 53).
     """
 
     def __init__(
@@ -30,8 +32,16 @@ class Muon(torch.optim.Optimizer):
         lr: float,
         betas: tuple[float, float] = (0.9, 0.99),
         momentum: float = 0.95,
+        weight_decay: float = 0.0,
     ):
-        super().__init__(params, {"lr": lr, "betas": betas, "momentum": momentum})
+        defaults = {"lr": lr, "betas": betas, "momentum": momentum, "weight_decay": weight_decay}
+        super().__init__(params, defaults)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Also of runs that were saved before weights decayed."""
+        super().__setstate__(state)
+        for group in self.param_groups:
+            group.setdefault("weight_decay", 0.0)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -50,6 +60,8 @@ class Muon(torch.optim.Optimizer):
                 updates = orthogonalised(torch.stack([update for _, update in pairs]))
                 length = group["lr"] * LIKE_ADAM * max(rows, columns) ** 0.5
                 for (parameter, _), update in zip(pairs, updates, strict=True):
+                    if parameter.ndim == 4:
+                        parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     parameter.sub_(update.view(parameter.shape), alpha=length)
 
 

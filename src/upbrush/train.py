@@ -361,7 +361,7 @@ def _optimiser(generator: Generator, config: Config) -> torch.optim.Optimizer:
     train = config.train
     learning = [parameter for parameter in generator.parameters() if parameter.requires_grad]
     if train.optimiser == "muon":
-        return Muon(learning, train.lr, train.betas)
+        return Muon(learning, train.lr, train.betas, weight_decay=train.weight_decay)
     return torch.optim.Adam(learning, train.lr, train.betas, fused=True)
 
 
