@@ -245,7 +245,7 @@ class Colours:
         return torch.nn.functional.normalize(pictures.mean((2, 3)), dim=1)
 
 
-def test_identity_is_asked_of_faces_below_fidelity_1_and_of_repaints():
+def test_identity_is_asked_of_every_face_alike():
     pictures, config = batch(4, 1, strength=0.5, fidelity=0.75), tiny_config().loss
     output = pictures.high.clone()
     output[:, 0] = 0
@@ -258,8 +258,11 @@ def test_identity_is_asked_of_faces_below_fidelity_1_and_of_repaints():
     found = replace(pictures, faces=at)
     assert identity(found, output) > 0.1
     assert identity(found, pictures.high) == pytest.approx(0, abs=1e-6)
-    output[1:] = pictures.high[1:]  # only the first is another person, and that is at fidelity 1
-    assert identity(found, output) == pytest.approx(0, abs=1e-6)
-    known, lost = (torch.nn.functional.normalize(x.mean((2, 3)), dim=1) for x in (pictures.high, output * 0 + 0.5))
-    expected = (losses.identity_error(lost, known) * torch.tensor([0, 0.25, 0.25, 0.625])).sum() / 1.125
-    assert identity(found, output * 0 + 0.5) == pytest.approx(float(expected), rel=1e-4)
+    known, lost = (torch.nn.functional.normalize(x.mean((2, 3)), dim=1) for x in (pictures.high, output))
+    expected = losses.identity_error(lost, known)
+    for only in range(4):  # at fidelity 1, twice below it, and a repaint
+        another = pictures.high.clone()
+        another[only] = output[only]
+        assert identity(found, another) == pytest.approx(float(expected[only]) / 4, rel=1e-4)
+    one = replace(found, faces=torch.where(torch.arange(4)[:, None, None] == 2, at, 0))
+    assert identity(one, output) == pytest.approx(float(expected[2]), rel=1e-4)

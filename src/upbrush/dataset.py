@@ -74,7 +74,7 @@ class Batch:
 
     @property
     def plain(self) -> bool:
-        """Whether only the distance to the truth counts: no repaint, and nothing below fidelity 1 but patterns."""
+        """Whether nothing is judged by VGG19 or the game: no repaint, and nothing below fidelity 1 but patterns."""
         return self.drawn or (not len(self.style) and bool((self.fidelity == 1).all()))
 
     def to(self, device: torch.device) -> "Batch":
@@ -231,7 +231,7 @@ class Batches(Dataset[Batch]):
             style,
             torch.from_numpy(strength).float(),
             torch.from_numpy(fidelity).float(),
-            self._faces(high, (fidelity < 1) | (strength > 0)),
+            self._faces(high),
         )
 
     def patterns(self, rng: np.random.Generator, side: int) -> Batch:
@@ -253,11 +253,11 @@ class Batches(Dataset[Batch]):
         cv2.setNumThreads(1)
         return Detector(self.faces or Path(), self.config.data.crop_px)
 
-    def _faces(self, high: Tensor, judged: np.ndarray) -> Tensor:
-        """Where the largest whole face of each judged picture lies."""
+    def _faces(self, high: Tensor) -> Tensor:
+        """Where the largest whole face of each picture lies."""
         found = torch.zeros(len(high), 2, 3)
         side = high.shape[2]
-        for i in np.flatnonzero(judged) if self.faces else ():
+        for i in range(len(high)) if self.faces else ():
             pixels = (high[i].permute(1, 2, 0) * 255).round().byte().numpy()
             for face in self._detector.find(pixels)[:1]:
                 outside = max(*-face.box[:2], *(face.box[:2] + face.box[2:] - side))

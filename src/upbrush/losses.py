@@ -250,12 +250,12 @@ def objective(
         terms["style"] = _mean(style_error(moments(seen), style), weight)
         woven = weave_error(painting, high, batch.style).mean()
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
-    if likeness is not None and not batch.plain:
+    if likeness is not None:
         rows = batch.faces.any(2).any(1)
         with no_grad():
             known = likeness(batch.high[rows], batch.faces[rows])
         lost = identity_error(likeness(output[rows], batch.faces[rows]), known)
-        terms["identity"] = _mean(lost, (restored * (1 - batch.fidelity) + repainted)[rows])  # 0 where there is no face
+        terms["identity"] = lost.sum() / rows.sum().clamp(min=1)  # 0 where there is no face
     return _weighted(terms, weights), terms
 
 
