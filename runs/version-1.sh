@@ -90,6 +90,12 @@
 #   ap    943 steps  restoring.toml for 600 seconds; lr 5e-4, warm-up 20, half-life 60, keep 40
 # random.npz of version 1.9 lay beside the weights. Version 1.10 is the mean of ap and an, 0.6 of ap, with the library of 1.9, which
 # upbrush export brings along.
+# From it, in full precision (docs/log.md, 53), with random.npz of version 1.10, which is 1.9's, beside the weights:
+#   .                the mean: 0.6 of version 1.10 and 0.4 of ao
+#   aq  1,260 steps  restoring.toml for 780 seconds, with identity 30 (--faces) and weight_decay 0.3; lr 5e-4, warm-up 20, half-life 60,
+#                    keep 40. Until here, no recipe had weight_decay, and identity was asked below fidelity 1 and in repaints alone
+#   .                the mean: 0.55 of version 1.10 and 0.45 of aq; then runs/knob.py --lowest 0.35
+# Version 1.11 is that, with the library of 1.9.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
