@@ -115,7 +115,7 @@ class Pool:
         fidelity = torch.where(row < data.restore, 1.0, torch.rand(count, device=self.device))
         draws = torch.rand(2, count, device=self.device)
         strength = torch.where(draws[0] < self.blends, draws[1], 1.0) * (row >= count - data.repaint)
-        faces = self._placed(faces[which], 4 * top, 4 * left, mirrored) * (row >= data.restore).view(-1, 1, 1)
+        faces = self._placed(faces[which], 4 * top, 4 * left, mirrored)
         return Batch(high, low, style, strength, fidelity, faces)
 
     def _patterns(self) -> Batch:

@@ -68,3 +68,13 @@ def test_loading_that_fails_ends_the_run(pool, tmp_path):
     (tmp_path / "face" / "no.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="could not be read"):
         list(pool.batches(scan([tmp_path]), tiny_config(), room=64, device=CPU))
+
+
+def test_faces_are_told_at_every_fidelity(pool):
+    config = tiny_config(data={"crop_px": 128, "restore": 2, "sharp": 2, "repaint": 2})
+    drawn, side = pool.Pool(config, 8, CPU), config.data.crop_px + pool.MARGIN_PX
+    pictures = [torch.zeros(8, wide, wide, 3, dtype=torch.uint8) for wide in (side, side // 4, pool.STYLE_PX)]
+    drawn.add((*pictures, torch.tensor([[0.1, 0, 0], [0, 0.1, 0]]).expand(8, 2, 3)))  # small, in the middle
+    batch = drawn.draw(0)
+    assert batch.fidelity[:2].tolist() == [1, 1]
+    assert batch.faces.flatten(1).any(1).all()
