@@ -23,7 +23,7 @@ class Muon(torch.optim.Optimizer):
 
     params: parameters, or groups of them. lr: of both, in Adam's units. betas: of Adam. momentum: of Muon (Nesterov).
     weight_decay: of wide convolutions, times lr, apart from the gradient. Steps as long in all directions let weights
-    grow in those that no picture asks for, and layers so large resonate with patterns (docs/log.md, 53).
+    grow in those that no picture asks for (docs/log.md, 53).
     """
 
     def __init__(
