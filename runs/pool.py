@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from upbrush.config import Config
 from upbrush.dataset import Batch, Batches, Entry
+from upbrush.errors import ConfigError
 from upbrush.views import STYLE_PX
 
 MARGIN_PX = 32  # by which the pictures are larger than the crops; a multiple of 4
@@ -112,7 +113,8 @@ class Pool:
         zero = torch.zeros_like(styles)
         style = _cut(paintings, styles, zero, zero, STYLE_PX, torch.rand(len(styles), device=self.device) < 0.5)
         row = torch.arange(count, device=self.device)
-        fidelity = torch.where(row < data.restore, 1.0, torch.rand(count, device=self.device))
+        below = torch.rand(count, device=self.device) ** data.fidelity_power
+        fidelity = torch.where(row < data.restore, 1.0, below)
         draws = torch.rand(2, count, device=self.device)
         strength = torch.where(draws[0] < self.blends, draws[1], 1.0) * (row >= count - data.repaint)
         faces = self._placed(faces[which], 4 * top, 4 * left, mirrored)
@@ -157,7 +159,12 @@ def batches(
     first_step: int = 0,
     rank: int = 0,
 ) -> Iterator[Batch]:
-    """As `dataset.batches`, out of a pool of `room` pictures, from when an eighth of it is filled."""
+    """As `dataset.batches`, out of a pool of `room` pictures, from when an eighth of it is filled.
+
+    Raises ConfigError where the recipe wants other low pictures below fidelity 1: a pool's are shown at any.
+    """
+    if config.data.sharp_bicubic_share is not None:
+        raise ConfigError("data.sharp_bicubic_share: a pool shows its low pictures at any fidelity; leave it out")
     workers = config.data.workers
     loader: DataLoader[Bytes] = DataLoader(
         Loaded(entries, config, faces), batch_size=None, num_workers=workers, pin_memory=device.type == "cuda"

@@ -85,7 +85,8 @@
 #   an  1,553 steps  restoring.toml for 1,500 seconds, 600 of them beside other work; lr 8e-4, warm-up 30, random.npz of version
 #                    1.8 beside the weights
 # Version 1.9 is an, and its library what runs/library.py makes of it. From it, as it was shipped (docs/log.md, 52):
-#   ao  2,042 steps  sharp.toml for 2,400 seconds of two cores (runs/by_clock.py)
+#   ao  2,042 steps  sharp.toml for 2,400 seconds of two cores (runs/by_clock.py), with crop_px 128, restore 8, sharp 8, identity 18,
+#                    and without what is newer: sharp_bicubic_share, fidelity_power and native
 #   .                the mean: half of ao and half of version 1.9
 #   ap    943 steps  restoring.toml for 600 seconds; lr 5e-4, warm-up 20, half-life 60, keep 40
 # random.npz of version 1.9 lay beside the weights. Version 1.10 is the mean of ap and an, 0.6 of ap, with the library of 1.9, which

@@ -59,6 +59,18 @@ def test_crops_come_from_all_over_at_all_sizes_and_mirrored():
     assert (middles.max(0) > 145).all()
 
 
+@pytest.mark.parametrize("native", [0, 1])
+def test_crops_are_as_large_as_they_were_or_reduced(native):
+    image = Image.fromarray(np.tile(np.arange(96, dtype=np.uint8) * 2, (96, 1))[..., None].repeat(3, 2))
+    rng = np.random.default_rng(0)
+    found = [crops.content(image, settings(zoom=0.4, native=native), rng).astype(float) for _ in range(60)]
+    slopes = np.array([np.abs(np.diff(pixels[..., 1], axis=1)).mean() for pixels in found])
+    if native:
+        assert np.abs(slopes - 2).max() < 0.05
+    else:
+        assert (slopes > 2.05).mean() > 0.9
+
+
 def test_more_tries_find_more_detail():
     pixels = np.full((200, 200, 3), 128, np.uint8)
     pixels[120:160, 120:160] = np.random.default_rng(0).integers(0, 256, (40, 40, 3))

@@ -14,6 +14,7 @@ from tiny_nets import tiny_config
 
 from upbrush import photographs
 from upbrush.dataset import Batches, batches, scan
+from upbrush.degrade import bicubic
 from upbrush.errors import DataError
 
 
@@ -131,6 +132,25 @@ def test_low_pictures_are_of_their_high_ones(folder):
     distance = (batch.low[:, None] - small[None]).abs().mean((2, 3, 4))
     assert (distance.argmin(1) == torch.arange(4)).all()
     assert torch.equal((batch.low * 255).round() / 255, batch.low)  # eight bits, as files have
+
+
+def test_low_pictures_below_fidelity_1_may_be_another_mix(folder):
+    """Bicubic where told to, degraded elsewhere: by how far they are from what bicubic makes of the high ones."""
+    data = {"restore": 2, "sharp": 2, "repaint": 1, "bicubic_share": 1.0, "sharp_bicubic_share": 0.0}
+    batch = Batches(scan([folder]), tiny_config(data=data))[0]
+    off = (batch.low - bicubic(batch.high)).abs().mean((1, 2, 3))
+    assert ((off < 1 / 255) == torch.tensor([True, True, False, False, True])).all()
+
+
+def test_fidelities_may_be_drawn_low(folder):
+    """The same draws, squared; fidelity 1 stays."""
+    even, low = (
+        Batches(scan([folder]), tiny_config(data={"restore": 1, "sharp": 3, "repaint": 0, "fidelity_power": power}))[0]
+        for power in (1, 2)
+    )
+    assert torch.allclose(low.fidelity, even.fidelity**2)
+    assert low.fidelity[0] == 1
+    assert (low.fidelity[1:] < even.fidelity[1:]).all()
 
 
 def test_the_mix_is_kept(folder):

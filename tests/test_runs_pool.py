@@ -10,7 +10,7 @@ from tiny_nets import tiny_config
 
 from upbrush.dataset import scan
 from upbrush.degrade import bicubic
-from upbrush.errors import DataError
+from upbrush.errors import ConfigError, DataError
 
 CPU = torch.device("cpu")
 
@@ -68,6 +68,12 @@ def test_loading_that_fails_ends_the_run(pool, tmp_path):
     (tmp_path / "face" / "no.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match="could not be read"):
         list(pool.batches(scan([tmp_path]), tiny_config(), room=64, device=CPU))
+
+
+def test_a_pool_has_no_low_pictures_of_one_fidelity(pool, folder):
+    config = tiny_config(data={"sharp_bicubic_share": 0.1})
+    with pytest.raises(ConfigError, match="sharp_bicubic_share"):
+        next(pool.batches(scan([folder]), config, room=64, device=CPU))
 
 
 def test_faces_are_told_at_every_fidelity(pool):

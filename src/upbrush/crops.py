@@ -14,7 +14,7 @@ def content(image: Image.Image, data: DataConfig, rng: np.random.Generator) -> n
     """A crop at a random place and size, mirrored half the time: (crop_px, crop_px, 3) uint8. image: RGB."""
     short, crop = min(image.size), data.crop_px
     smallest = max(crop, data.zoom * short)
-    wanted = short if rng.random() < 0.5 else rng.uniform(smallest, max(short, smallest))
+    wanted = short if rng.random() < data.native else rng.uniform(smallest, max(short, smallest))
     wanted = max(wanted, crop)
     width, height = (max(crop, round(side * wanted / short)) for side in image.size)
     return max(_squares(image, (width, height), crop, data.detail_tries, rng), key=_detail)

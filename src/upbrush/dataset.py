@@ -224,10 +224,13 @@ class Batches(Dataset[Batch]):
         if repaint:
             blend = rng.random(repaint) < loss.blends
             strength[-repaint:] = np.where(blend, rng.random(repaint), 1)
-        fidelity = np.where(np.arange(count) < restore, 1, rng.random(count))
+        fidelity = np.where(np.arange(count) < restore, 1, rng.random(count) ** data.fidelity_power)
+        bicubic_shares = np.full(count, data.bicubic_share)
+        if mixed and data.sharp_bicubic_share is not None:
+            bicubic_shares[restore : count - repaint] = data.sharp_bicubic_share
         return Batch(
             high,
-            self._degraded(high, rng),
+            self._degraded(high, rng, bicubic_shares),
             style,
             torch.from_numpy(strength).float(),
             torch.from_numpy(fidelity).float(),
@@ -244,7 +247,8 @@ class Batches(Dataset[Batch]):
         high = torch.stack([_tensor(patterns.drawn(side, rng)) for _ in range(count)])
         fidelity = torch.from_numpy(np.where(rng.random(count) < 0.5, 1, rng.random(count))).float()
         style, strength, faces = torch.zeros(0, 3, STYLE_PX, STYLE_PX), torch.zeros(count), torch.zeros(count, 2, 3)
-        return Batch(high, self._degraded(high, rng), style, strength, fidelity, faces, drawn=True)
+        low = self._degraded(high, rng, self.config.data.bicubic_share)
+        return Batch(high, low, style, strength, fidelity, faces, drawn=True)
 
     @cached_property
     def _detector(self) -> Detector:  # opened where it is used: in a worker, not in the process that it comes from
@@ -265,8 +269,9 @@ class Batches(Dataset[Batch]):
                     found[i] = _placed(face.to_crop, side)
         return found
 
-    def _degraded(self, high: Tensor, rng: np.random.Generator) -> Tensor:
-        real = torch.from_numpy(rng.random(len(high)) >= self.config.data.bicubic_share)
+    def _degraded(self, high: Tensor, rng: np.random.Generator, bicubic_shares: np.ndarray | float) -> Tensor:
+        """Low pictures: plain bicubic each by its own chance, the others degraded."""
+        real = torch.from_numpy(rng.random(len(high)) >= bicubic_shares)
         low = high.new_empty(*high.shape[:2], high.shape[2] // 4, high.shape[3] // 4)
         low[~real] = ((bicubic(high[~real]) * 255).round() / 255).clamp(0, 1)
         if real.any():
