@@ -36,6 +36,7 @@ def main() -> None:
     parser.add_argument("--features", type=Path, default=os.environ.get("UPBRUSH_FEATURES"))
     parser.add_argument("--model", type=Path, default=MODEL_DIR)
     parser.add_argument("--statistics", action="store_true", help="write random.npz only, which `train.keep` wants")
+    parser.add_argument("--set", action="append", default=[], dest="changes", help="as loss.halo=8000, of fit.toml")
     arguments = parser.parse_args()
     chosen = tomllib.loads(Path(__file__).with_name("library.toml").read_text(encoding="utf-8"))["styles"]
     engine = OnnxEngine(arguments.model)
@@ -59,7 +60,7 @@ def main() -> None:
         return
     for stale in {path.stem for path in folder.glob("*.style")} - set(chosen):
         (folder / f"{stale}.style").unlink()
-    settings = config.load(MODEL_DIR / "fit.toml", CONTENTS)
+    settings = config.load(MODEL_DIR / "fit.toml", [*CONTENTS, *arguments.changes])
     contents = scan([arguments.data / "train-faces.tar", arguments.data / "train-photos.tar"])
     judge = features.load(arguments.features)
     for name, (style, pixels) in made.items():

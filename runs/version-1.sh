@@ -96,7 +96,13 @@
 #   aq  1,260 steps  restoring.toml for 780 seconds, with identity 30 (--faces) and weight_decay 0.3; lr 5e-4, warm-up 20, half-life 60,
 #                    keep 40. Until here, no recipe had weight_decay, and identity was asked below fidelity 1 and in repaints alone
 #   .                the mean: 0.55 of version 1.10 and 0.45 of aq; then runs/knob.py --lowest 0.35
-# Version 1.11 is that, with the library of 1.9.
+# Version 1.11 is that, with the library of 1.9. From it, in full precision (docs/log.md, 54):
+#   ar  2,023 steps  sharp.toml for 2,700 seconds of two cores (runs/by_clock.py); warm-up 20, half-life 80
+#   .                the mean: 0.7 of ar and 0.3 of version 1.11
+#   as    810 steps  restoring.toml for 640 seconds, with identity 12 (--faces) and weight_decay 0.3; lr 5e-4, warm-up 20, half-life 60,
+#                    keep 40
+# random.npz of version 1.9 lay beside the weights. Version 1.12 is as, and its library what runs/library.py makes of it,
+# but monet, which is fitted with --set loss.halo=8000.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
