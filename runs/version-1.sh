@@ -102,7 +102,7 @@
 #   as    810 steps  restoring.toml for 640 seconds, with identity 12 (--faces) and weight_decay 0.3; lr 5e-4, warm-up 20, half-life 60,
 #                    keep 40
 # random.npz of version 1.9 lay beside the weights. Version 1.12 is as, and its library what runs/library.py makes of it,
-# but monet, which is fitted with --set loss.halo=8000.
+# but monet, whose file was taken away and fitted with --set loss.halo=8000.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
