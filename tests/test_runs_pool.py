@@ -84,3 +84,20 @@ def test_faces_are_told_at_every_fidelity(pool):
     batch = drawn.draw(0)
     assert batch.fidelity[:2].tolist() == [1, 1]
     assert batch.faces.flatten(1).any(1).all()
+
+
+def test_fidelities_of_a_pool_may_be_drawn_low(pool):
+    """The same draws, squared; fidelity 1 stays."""
+
+    def drawn(power: float) -> torch.Tensor:
+        data = {"crop_px": 32, "restore": 1, "sharp": 3, "repaint": 0, "fidelity_power": power}
+        pictures, side = pool.Pool(tiny_config(data=data), 8, CPU), 32 + pool.MARGIN_PX
+        held = [torch.zeros(8, wide, wide, 3, dtype=torch.uint8) for wide in (side, side // 4, pool.STYLE_PX)]
+        pictures.add((*held, torch.zeros(8, 2, 3)))
+        torch.manual_seed(0)
+        return pictures.draw(0).fidelity
+
+    even, low = drawn(1), drawn(2)
+    assert torch.allclose(low, even**2)
+    assert low[0] == 1
+    assert (low[1:] < even[1:]).all()

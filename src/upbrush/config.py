@@ -44,7 +44,7 @@ class DataConfig(Settings):
     mix: dict[str, float] = Field({}, description="share of each kind of picture; empty: every picture alike")
     style_kinds: tuple[str, ...] = Field((), description="kinds that styles are drawn from; empty: all")
     bicubic_share: float = Field(0.5, ge=0, le=1, description="share of low pictures that are plain bicubic")
-    sharp_bicubic_share: float | None = Field(None, ge=0, le=1, description="the same of `sharp` alone, if it differs")
+    sharp_bicubic_share: float | None = Field(None, ge=0, le=1, description="the same of `sharp`; none: bicubic_share")
     fidelity_power: float = Field(1.0, gt=0, description="of fidelities drawn below 1; beyond 1, more of them are low")
     native: float = Field(0.5, ge=0, le=1, description="share of crops at a picture's own size; the rest are reduced")
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")

@@ -226,7 +226,7 @@ class Batches(Dataset[Batch]):
             strength[-repaint:] = np.where(blend, rng.random(repaint), 1)
         fidelity = np.where(np.arange(count) < restore, 1, rng.random(count) ** data.fidelity_power)
         bicubic_shares = np.full(count, data.bicubic_share)
-        if mixed and data.sharp_bicubic_share is not None:
+        if data.sharp_bicubic_share is not None:
             bicubic_shares[restore : count - repaint] = data.sharp_bicubic_share
         return Batch(
             high,
