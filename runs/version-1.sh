@@ -103,6 +103,16 @@
 #                    keep 40
 # random.npz of version 1.9 lay beside the weights. Version 1.12 is as, and its library what runs/library.py makes of it,
 # but monet, whose file was taken away and fitted with --set loss.halo=8000.
+# From it, in full precision (docs/log.md, 55), with random.npz of version 1.12 beside the weights:
+#   at  2,148 steps  sharp.toml for 2,900 seconds of two cores (runs/by_clock.py), with identity 44 and 0.46 faces, 0.34 photographs,
+#                    0.2 art; warm-up 20, half-life 80
+#   .                the mean: 0.7 of at and 0.3 of version 1.12
+#   au    808 steps  restoring.toml for 680 seconds, with what as was given. Until here, restoring.toml had no leaves, native 0.5 and
+#                    zoom 0.6
+#   .                the mean: 0.8 of au and 0.2 of version 1.12
+#   av    273 steps  smooth.toml for 500 seconds, with content 18, style 620, texture 8, identity 10; lr 5e-4
+#   .                the mean: 0.75 of that mean and 0.25 of av; then runs/knob.py --lowest 0.15
+# Version 1.13 is that, with the library of 1.12.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail

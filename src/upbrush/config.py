@@ -50,6 +50,7 @@ class DataConfig(Settings):
     zoom: float = Field(0.6, gt=0, le=1, description="smallest factor a picture is reduced by before it is cut")
     detail_tries: int = Field(1, ge=1, description="places tried for a crop; the one with most detail is taken")
     drawn: float = Field(0.0, ge=0, le=1, description="share of pictures and styles that are patterns drawn by code")
+    leaves: float = Field(0.0, ge=0, le=1, description="of the rest, share that are dead leaves, drawn by code")
     patterns_every: int = Field(
         0, ge=0, description="of so many batches, one of patterns alone, half to twice as large as crop_px; 0: none"
     )

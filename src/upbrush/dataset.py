@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from upbrush import crops, patterns, photographs
+from upbrush import crops, leaves, patterns, photographs
 from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
@@ -282,10 +282,11 @@ class Batches(Dataset[Batch]):
     def _draw(self, rng: np.random.Generator, pick: Pick, cut: Cut, side: int) -> Tensor:
         """One picture, cut; a picture that cannot be read is reported by name, once, and another is drawn.
 
-        side: what `cut` leaves, for the share of pictures that are patterns.
+        side: what `cut` leaves, for the shares of pictures that are drawn by code.
         """
-        if self.config.data.drawn and rng.random() < self.config.data.drawn:
-            return _tensor(patterns.drawn(side, rng))
+        for share, source in ((self.config.data.drawn, patterns.drawn), (self.config.data.leaves, leaves.drawn)):
+            if share and rng.random() < share:
+                return _tensor(source(side, rng))
         for _ in range(TRIES):
             entry = pick(rng)
             try:
