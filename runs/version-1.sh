@@ -103,7 +103,7 @@
 #                    keep 40
 # random.npz of version 1.9 lay beside the weights. Version 1.12 is as, and its library what runs/library.py makes of it,
 # but monet, whose file was taken away and fitted with --set loss.halo=8000.
-# From it, in full precision (docs/log.md, 55), with random.npz of version 1.12 beside the weights:
+# From it, in full precision (docs/log.md, 55), with random.npz of version 1.9 beside the weights:
 #   at  2,148 steps  sharp.toml for 2,900 seconds of two cores (runs/by_clock.py), with identity 44 and 0.46 faces, 0.34 photographs,
 #                    0.2 art; warm-up 20, half-life 80
 #   .                the mean: 0.7 of at and 0.3 of version 1.12
