@@ -72,7 +72,9 @@ def on_a_desk(browser: Browser, address: str, out: Path) -> None:
     keep(page, out / "studio.webp")
     page.click("#grid-open")
     page.mouse.move(0, 0)
-    page.wait_for_selector("#grid-cells .waiting", state="detached", timeout=WAIT_MS)
+    # Not wait_for_selector(state="detached"): that is content when the first of several is no longer waiting.
+    painted = "() => document.querySelector('#grid-cells img') && !document.querySelector('#grid-cells .waiting')"
+    page.wait_for_function(painted, timeout=WAIT_MS)
     keep(page, out / "studio-grid.webp")
 
 
