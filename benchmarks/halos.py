@@ -1,10 +1,11 @@
-"""How much light or colour lies round what is dark, where the truth is a plain ground?
+"""How much light or colour lies round what is dark, where the truth is a plain ground? And how much is woven?
 
     python benchmarks/halos.py --val val/ [--model MODEL] [--threads 2]
 
 val/ holds faces, low-bicubic/faces, art and pairs.csv. Every face is restored and repainted in each built-in style, and
-the faces of pairs.csv in their paintings; told is the mean of `losses.halo_error`, in thousandths of white, and beside
-it that of `losses.ghost_error`: texture there. No measure of `upbrush evaluate` sees either.
+the faces of pairs.csv in their paintings; told is the mean of `losses.halo_error`, in thousandths of white, beside it
+that of `losses.ghost_error`: texture there, and that of `losses.weave_error`, in thousandths of a nat: lines along the
+axes or in any other direction that the truth has not. No measure of `upbrush evaluate` sees any of them.
 """
 
 import argparse
@@ -39,16 +40,18 @@ def main() -> None:
     parser.add_argument("--val", type=Path, required=True)
     told, facts, engine = record.opened(parser)
     painter = Painter(engine)
+    measures = {"halo": losses.halo_error, "ghost": losses.ghost_error, "weave": losses.weave_error}
     found = {}
     for name, paintings in groups(told.val, told.model):
-        halos, ghosts = [], []
+        errors: dict[str, list[float]] = {measure: [] for measure in measures}
         for face, style in paintings:
             painted = painter.paint(picture.read(told.val / "low-bicubic" / "faces" / face), style)
             output, truth = (tensor(x) for x in (painted, picture.read(told.val / "faces" / face)))
-            halos.append(1000 * float(losses.halo_error(output, truth)))
-            ghosts.append(1000 * float(losses.ghost_error(output, truth)))
-        found[name] = {"halo": mean(halos), "ghost": mean(ghosts)}
-    record.show(("painted", "halo", "ghost"), [(n, f"{m['halo']:.2f}", f"{m['ghost']:.2f}") for n, m in found.items()])
+            for measure, error in measures.items():
+                errors[measure].append(1000 * float(error(output, truth)))
+        found[name] = {measure: mean(values) for measure, values in errors.items()}
+    rows = [(name, f"{m['halo']:.2f}", f"{m['ghost']:.2f}", f"{m['weave']:.0f}") for name, m in found.items()]
+    record.show(("painted", *measures), rows)
     print(record.write("halos", {"circumstances": facts, "model": engine.identity, "thousandths": found}))
 
 

@@ -1,8 +1,9 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
 from collections.abc import Callable
+from math import pi
 
-from torch import Tensor, cat, fft, hann_window, linspace, no_grad, quantile, stack, zeros
+from torch import Tensor, atan2, cat, fft, hann_window, linspace, no_grad, ones_like, quantile, stack, zeros
 from torch.nn import functional as F
 
 from upbrush.config import LossConfig
@@ -14,6 +15,8 @@ NO_ERROR = 1e-5  # mean squared error, of 50 dB: beyond it nothing is to be seen
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
 ALIKE = 3.0  # times as far as they are in the truth, two plain colours may be apart: styles have their contrasts
 WINDOW_PX = 32  # of the local spectra
+COARSEST = 3  # cycles in a window: of what is coarser, none has enough
+SECTORS = 8  # of half a turn, centred on the axes
 
 
 def pixel_error(output: Tensor, truth: Tensor) -> Tensor:
@@ -147,21 +150,22 @@ def halo_error(output: Tensor, truth: Tensor) -> Tensor:
     return stack(errors).mean(0)
 
 
-def weave_error(output: Tensor, *natural: Tensor) -> Tensor:
-    """How much more than in natural pictures fine detail lies in some directions: a weave, like canvas, over all.
+def weave_error(output: Tensor, truth: Tensor) -> Tensor:
+    """How much more than in the truth detail lies in some directions: a weave, like canvas, over all, or cracks.
 
-    An upsampler's cheapest detail are replicas of what is coarse, in lines along the axes 2 to 3 pixels apart. Features
-    and discriminators take them for texture, `grid_deviation` does not see them since their sign changes from place to
-    place, and natural fine detail has hardly a direction. So this compares local power spectra, each over its own mean
-    at the same frequency, between 1/5 cycle a pixel and 1/2; what any of `natural` has as well is free.
-    output, natural: (B, 3, H, W) in [0, 1], sides at least 32. Returns (B,) in nats.
+    An upsampler's cheapest detail are replicas of what is coarse, in lines along the axes 2 to 10 pixels apart.
+    Features and discriminators take them for texture, `grid_deviation` does not see them since their sign changes
+    from place to place, and natural detail has hardly a direction. So this compares local power spectra, each over its
+    own mean at the same frequency, from 3/32 cycle a pixel to 1/2, by sectors of 22.5 degrees. A painting's own canvas
+    is not asked for: it lies across the sheet, where a repaint's strokes shall follow the picture. output, truth:
+    (B, 3, H, W) in [0, 1], sides at least 32.
+    Returns (B,) in nats.
     """
-    allowed = stack([_directions(x) for x in natural]).amax(0)
-    return F.relu(_directions(output) - allowed).mean(1)
+    return F.relu(_directions(output) - _directions(truth)).mean(1)
 
 
 def _directions(x: Tensor) -> Tensor:
-    """Mean logarithmic power over windows, over its mean at the same frequency: (B, frequencies)."""
+    """Mean logarithmic power over windows, over its mean at the same frequency: (B, rings times SECTORS)."""
     y = x.float().mean(1)
     windows = y.unfold(1, WINDOW_PX, WINDOW_PX // 2).unfold(2, WINDOW_PX, WINDOW_PX // 2).flatten(1, 2)
     fade = hann_window(WINDOW_PX, periodic=False, device=x.device)
@@ -170,13 +174,20 @@ def _directions(x: Tensor) -> Tensor:
     power = (spectrum.real.square() + spectrum.imag.square()) / fade.square().sum()
     level = (power + (0.5 / 255) ** 2).log().mean(1).flatten(1)  # below half a grey level there is nothing to see
     rows = fft.fftfreq(WINDOW_PX, 1 / WINDOW_PX, device=x.device)[:, None]
-    ring = (rows.square() + fft.rfftfreq(WINDOW_PX, 1 / WINDOW_PX, device=x.device).square()).sqrt().round().long()
-    ring = ring.flatten()
-    fine = (ring >= WINDOW_PX // 5) & (ring <= WINDOW_PX // 2)
-    sums = zeros(len(x), WINDOW_PX, device=x.device).index_add(1, ring, level)
-    counts = zeros(WINDOW_PX, device=x.device).index_add(0, ring, zeros(len(ring), device=x.device) + 1)
-    directions: Tensor = (level - (sums / counts.clamp(min=1))[:, ring])[:, fine]
-    return directions
+    columns = fft.rfftfreq(WINDOW_PX, 1 / WINDOW_PX, device=x.device)[None]
+    ring = (rows.square() + columns.square()).sqrt().round().long().flatten()
+    sector = (atan2(rows, columns) / (pi / SECTORS)).round().long().remainder(SECTORS).flatten()
+    level = level - _means(level, ring)[:, ring]
+    fine = (ring >= COARSEST) & (ring <= WINDOW_PX // 2)
+    # By sector: one bin of the few windows that a crop has is mostly chance
+    return _means(level[:, fine], (ring - COARSEST)[fine] // 2 * SECTORS + sector[fine])
+
+
+def _means(x: Tensor, group: Tensor) -> Tensor:
+    """Means of x's columns by group. x: (B, N), group: (N,) whole numbers from 0. Returns (B, groups)."""
+    groups = int(group.max()) + 1
+    counts = zeros(groups, device=x.device).index_add(0, group, ones_like(group, dtype=x.dtype))
+    return zeros(len(x), groups, device=x.device).index_add(1, group, x) / counts.clamp(min=1)
 
 
 def content_error(output: Tensor, truth: Tensor) -> Tensor:
@@ -248,7 +259,7 @@ def objective(
         terms["ghost"] = _mean(ghost_error(painting, high), weight)
         terms["halo"] = _mean(halo_error(painting, high), weight)
         terms["style"] = _mean(style_error(moments(seen), style), weight)
-        woven = weave_error(painting, high, batch.style).mean()
+        woven = weave_error(painting, high).mean()
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
     if likeness is not None:
         rows = batch.faces.any(2).any(1)
