@@ -1,6 +1,9 @@
 """What tests share: an engine without weights, and pictures drawn by code."""
 
+import importlib
 import logging
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +85,22 @@ def _handlers():
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """A function that runs a script of runs/ in this process: script("knob", argument, ...)."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "runs")
+    loaded = []
+
+    def run(name, *arguments):
+        loaded.append(name)
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments)])
+        importlib.import_module(name).main()
+
+    yield run
+    for name in loaded:
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture

@@ -1,27 +1,11 @@
 """runs/knob.py: the fidelity knob stretched, without a place of it lost or moved otherwise."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from tiny_nets import tiny_config
 
 from upbrush import weights
 from upbrush.nn.generator import Generator
-
-
-@pytest.fixture
-def knob(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "runs")
-    import knob
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["knob.py", *map(str, arguments)])
-        knob.main()
-
-    yield run
-    sys.modules.pop("knob", None)
 
 
 @pytest.fixture
@@ -34,8 +18,8 @@ def before(tmp_path):
     return tmp_path / "before.safetensors"
 
 
-def test_the_lowest_fidelity_becomes_zero_and_the_rest_lies_between(knob, before, tmp_path):
-    knob(before, "--lowest", 0.4, "-o", tmp_path / "after.safetensors")
+def test_the_lowest_fidelity_becomes_zero_and_the_rest_lies_between(script, before, tmp_path):
+    script("knob", before, "--lowest", 0.4, "-o", tmp_path / "after.safetensors")
     old, _, header = weights.load(before)
     new, _, told = weights.load(tmp_path / "after.safetensors")
     assert told["from"] == f"{header['identity']}, with its fidelity 0.4 as 0"
@@ -51,8 +35,8 @@ def test_the_lowest_fidelity_becomes_zero_and_the_rest_lies_between(knob, before
     assert not torch.allclose(mods(old, 0.0), mods(old, 0.4), atol=1e-3)
 
 
-def test_a_fidelity_that_is_none_is_refused(knob, before, tmp_path, capsys):
+def test_a_fidelity_that_is_none_is_refused(script, before, tmp_path, capsys):
     with pytest.raises(SystemExit):
-        knob(before, "--lowest", 1, "-o", tmp_path / "after.safetensors")
+        script("knob", before, "--lowest", 1, "-o", tmp_path / "after.safetensors")
     assert "--lowest 1: expected a fidelity in [0, 1)" in capsys.readouterr().err
     assert not (tmp_path / "after.safetensors").exists()

@@ -1,27 +1,11 @@
 """runs/larger.py: wider layers that paint the same pictures, and can learn by what is new."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 from tiny_nets import tiny_config
 
 from upbrush import weights
 from upbrush.nn.generator import Generator
-
-
-@pytest.fixture
-def larger(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "runs")
-    import larger
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["larger.py", *map(str, arguments)])
-        larger.main()
-
-    yield run
-    sys.modules.pop("larger", None)
 
 
 @pytest.fixture
@@ -41,9 +25,9 @@ def painted(generator):
     return generator(low, style, torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.3]))
 
 
-def test_a_wider_generator_paints_the_same_pictures(larger, small, tmp_path):
+def test_a_wider_generator_paints_the_same_pictures(script, small, tmp_path):
     channels = tiny_config().model.channels + 5
-    larger(small, "--channels", channels, "-o", tmp_path / "large.safetensors")
+    script("larger", small, "--channels", channels, "-o", tmp_path / "large.safetensors")
     old, _, header = weights.load(small)
     new, config, told = weights.load(tmp_path / "large.safetensors")
     assert config.model.channels == channels
@@ -52,17 +36,17 @@ def test_a_wider_generator_paints_the_same_pictures(larger, small, tmp_path):
         assert torch.allclose(painted(old), painted(new), atol=1e-5)
 
 
-def test_what_is_new_learns(larger, small, tmp_path):
+def test_what_is_new_learns(script, small, tmp_path):
     channels = tiny_config().model.channels + 5
-    larger(small, "--channels", channels, "-o", tmp_path / "large.safetensors")
+    script("larger", small, "--channels", channels, "-o", tmp_path / "large.safetensors")
     new, config, _ = weights.load(tmp_path / "large.safetensors")
     painted(new).square().mean().backward()
     first = new.renderer.body[0].weight.grad
     assert first[: config.model.channels - 5, -5:].abs().max() > 0
 
 
-def test_fewer_channels_are_refused(larger, small, tmp_path, capsys):
+def test_fewer_channels_are_refused(script, small, tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
-        larger(small, "--channels", 1, "-o", tmp_path / "large.safetensors")
+        script("larger", small, "--channels", 1, "-o", tmp_path / "large.safetensors")
     assert "expected more than" in capsys.readouterr().err
     assert not (tmp_path / "large.safetensors").exists()
