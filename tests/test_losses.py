@@ -109,7 +109,7 @@ def test_a_weave_is_detail_along_the_axes_that_nature_has_not(frequency):
     other = (0.5 + 0.02 * torch.randn(1, 3, 96, 96)).clamp(0, 1)
     assert losses.weave_error(natural, natural) == 0
     assert losses.weave_error(woven, natural) > 1.5 * losses.weave_error(other, natural)
-    assert losses.weave_error(woven, woven) == 0, "what the truth has is free"
+    assert losses.weave_error(0.9 * woven + 0.05, woven) < 0.02, "what the truth has is free"
     assert losses.weave_error(0.5 * natural + 0.25, natural) < 0.02, "how much detail there is does not count"
     assert losses.grid_deviation(woven) < 0.002, "the grid's own measure is blind to it"
 

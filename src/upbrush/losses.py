@@ -156,16 +156,15 @@ def weave_error(output: Tensor, truth: Tensor) -> Tensor:
     An upsampler's cheapest detail are replicas of what is coarse, in lines along the axes 2 to 10 pixels apart.
     Features and discriminators take them for texture, `grid_deviation` does not see them since their sign changes
     from place to place, and natural detail has hardly a direction. So this compares local power spectra, each over its
-    own mean at the same frequency, from 3/32 cycle a pixel to 1/2, by sectors of 22.5 degrees. A painting's own canvas
-    is not asked for: it lies across the sheet, where a repaint's strokes shall follow the picture. output, truth:
-    (B, 3, H, W) in [0, 1], sides at least 32.
-    Returns (B,) in nats.
+    own mean at the same frequency, from 3/32 cycle a pixel to 1/2, by sectors of 22.5 degrees. That a style's
+    picture has a canvas excuses none: it lies across the sheet, where a repaint's strokes shall follow the picture.
+    output, truth: (B, 3, H, W) in [0, 1], sides at least 32. Returns (B,) in nats.
     """
     return F.relu(_directions(output) - _directions(truth)).mean(1)
 
 
 def _directions(x: Tensor) -> Tensor:
-    """Mean logarithmic power over windows, over its mean at the same frequency: (B, rings times SECTORS)."""
+    """Mean logarithmic power over windows, over its mean at the same frequency: (B, pairs of rings times SECTORS)."""
     y = x.float().mean(1)
     windows = y.unfold(1, WINDOW_PX, WINDOW_PX // 2).unfold(2, WINDOW_PX, WINDOW_PX // 2).flatten(1, 2)
     fade = hann_window(WINDOW_PX, periodic=False, device=x.device)
