@@ -30,9 +30,8 @@ def main() -> None:
     with torch.no_grad():
         first.bias += told.lowest * first.weight[:, -1]  # fidelity is the last of its inputs
         first.weight[:, -1] *= 1 - told.lowest
-    note = {key: value for key, value in header.items() if key in ("data", "step", "seconds")}
-    note["from"] = f"{header['identity']}, with its fidelity {told.lowest:g} as 0"
-    weights.save(told.out, generator, config, note)
+    origin = f"{header['identity']}, with its fidelity {told.lowest:g} as 0"
+    weights.save(told.out, generator, config, weights.handed_down(header, origin))
 
 
 if __name__ == "__main__":

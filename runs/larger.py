@@ -32,9 +32,8 @@ def main() -> None:
     tree = settings.model_dump()
     tree["model"]["channels"] = told.channels
     wanted = config.check(tree, str(told.small))
-    note = {key: header[key] for key in ("data", "step", "seconds") if key in header}
-    note["from"] = f"{header['identity']}, with {told.channels} channels for {settings.model.channels}"
-    weights.save(told.out, larger(small, Generator(wanted.model)), wanted, note)
+    origin = f"{header['identity']}, with {told.channels} channels for {settings.model.channels}"
+    weights.save(told.out, larger(small, Generator(wanted.model)), wanted, weights.handed_down(header, origin))
 
 
 def larger(small: Generator, large: Generator) -> Generator:

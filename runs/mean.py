@@ -31,8 +31,7 @@ def main() -> None:
     other.load_state_dict(mixed)
     of_what = f" in {told.only}, and the first's elsewhere" if told.only else ""
     origin = f"{1 - told.share:g} of {first['identity']} and {told.share:g} of {second['identity']}{of_what}"
-    note = {key: value for key, value in second.items() if key in ("data", "step", "seconds")} | {"from": origin}
-    weights.save(told.out, other, config, note)
+    weights.save(told.out, other, config, weights.handed_down(second, origin))
 
 
 if __name__ == "__main__":

@@ -114,12 +114,12 @@
 #   .                the mean: 0.75 of that mean and 0.25 of av; then runs/knob.py --lowest 0.15
 # Version 1.13 is that, with the library of 1.12.
 # From it, in full precision (docs/log.md, 56), with random.npz of version 1.13, which is 1.9's, beside the weights:
-#   aw    462 steps  smooth.toml for 900 seconds, with content 18, style 600, texture 8, identity 10, weave 160 (its bins not yet
+#   aw    459 steps  smooth.toml for 900 seconds, with content 18, style 600, texture 8, identity 10, weave 160 (its bins not yet
 #                    pooled by sectors); lr 5e-4
 #   ax    401 steps  smooth.toml for 780 seconds, with content 20, style 600, texture 8, identity 12, weave 300; lr 5e-4
 # Version 1.14 is ax, and its library what runs/library.py makes of it, but el-greco, filonov, klimt, monet and renoir, whose files
-# were taken away and fitted with --set loss.ghost=9000 --set loss.halo=8000. fit.toml was louder in content, structure and halo and
-# lower in style and weave until here.
+# were taken away and fitted with --set loss.ghost=9000 --set loss.halo=8000. fit.toml was louder in content and structure and lower
+# in halo, style and weave until here.
 # The commands below end with version 1.6.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail

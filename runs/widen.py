@@ -34,8 +34,8 @@ def main() -> None:
     generator = Generator(config.model)
     state = generator.state_dict() | {key: value for key, value in old.items() if key in generator.state_dict()}
     generator.load_state_dict(state | split(old, config.model.code_size))
-    note = {key: header[key] for key in ("data", "step", "seconds") if key in header}
-    weights.save(told.out, generator, config, note | {"from": f"{header['identity']}, its Modulator split in two"})
+    origin = f"{header['identity']}, its Modulator split in two"
+    weights.save(told.out, generator, config, weights.handed_down(header, origin))
 
 
 def split(old: dict[str, Tensor], code_size: int) -> dict[str, Tensor]:

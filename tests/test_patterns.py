@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from tiny_nets import tiny_config
 
-from upbrush import patterns
+from upbrush import leaves, patterns
 from upbrush.dataset import Batches, scan
 
 KINDS = ("_noise", "_checks", "_stripes", "_slope", "_shapes", "_letters")
@@ -20,8 +20,9 @@ def test_every_kind_fills_a_square(kind, side):
         assert pixels.dtype == np.uint8
 
 
-def test_patterns_are_fixed_by_their_generator_and_differ():
-    first, again, other = (patterns.drawn(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
+@pytest.mark.parametrize("source", [patterns, leaves])
+def test_what_is_drawn_is_fixed_by_its_generator_and_differs(source):
+    first, again, other = (source.drawn(64, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 

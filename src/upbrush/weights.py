@@ -47,6 +47,14 @@ def save(path: Path, generator: Generator, config: Config, note: Mapping[str, st
         temporary.unlink(missing_ok=True)
 
 
+def handed_down(header: Mapping[str, str], origin: str) -> dict[str, str]:
+    """What weights that are made of others without training tell in their header: `note` for `save`.
+
+    header: of the others: their data, steps and seconds stay. origin: how the new ones were made, as `from`.
+    """
+    return {key: header[key] for key in ("data", "step", "seconds") if key in header} | {"from": origin}
+
+
 def load(path: Path) -> tuple[Generator, Config, dict[str, str]]:
     """Rebuild a generator from its file: the generator in float32 on the CPU, its settings, its header.
 
