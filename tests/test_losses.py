@@ -74,15 +74,20 @@ def test_texture_counts_where_it_is_not_only_how_much_of_it():
     assert losses.texture_error(half, large).item() < 0.1  # pictures of other sizes are compared
 
 
-def test_ghosts_are_texture_where_the_truth_is_plain():
+def test_ghosts_are_texture_where_the_truth_is_smooth():
     generator = torch.Generator().manual_seed(0)
-    noise = 0.2 * (torch.rand(1, 3, 64, 64, generator=generator) - 0.5)
-    rough = 0.5 + noise * (torch.arange(64) < 32)  # plain on the right
-    assert losses.ghost_error(rough + 0.1, rough).item() < 2e-3  # a plain place may change its tone
-    assert (
-        losses.ghost_error(rough + noise * (torch.arange(64) < 32), rough).item() < 2e-3
-    )  # and texture grow elsewhere
+    noise = torch.rand(1, 3, 64, 64, generator=generator) - 0.5
+    right = torch.arange(64) >= 32
+    rough = 0.5 + 0.4 * noise * ~right  # as hair, beside a plain ground
+    assert losses.ghost_error(rough + 0.1, rough).item() < 1e-4  # a plain place may change its tone
+    assert losses.ghost_error(rough + noise * ~right, rough).item() < 2e-3  # and texture grow where there is some
     assert losses.ghost_error(rough.flip(3), rough).item() > 0.01
+    cracks = 0.4 * noise.flip(2) * right
+    skin = 0.5 + (0.4 * ~right + 0.03 * right) * noise  # smooth, not plain
+    assert losses.ghost_error(skin, skin).item() == 0  # its own texture may stay, or go
+    assert losses.ghost_error(rough, skin).item() < 1e-4
+    on_ground, on_skin = (losses.ghost_error(x + cracks, x).item() for x in (rough, skin))
+    assert 0.4 * on_ground < on_skin < on_ground
 
 
 def test_halos_are_plain_places_of_one_colour_painted_in_several():
