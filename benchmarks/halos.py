@@ -1,11 +1,12 @@
-"""How much light or colour lies round what is dark, where the truth is a plain ground? And how much is woven?
+"""How much light lies round what is dark before a plain ground, how much texture on what is smooth, how much is woven?
 
     python benchmarks/halos.py --val val/ [--model MODEL] [--threads 2]
 
 val/ holds faces, low-bicubic/faces, art and pairs.csv. Every face is restored and repainted in each built-in style, and
 the faces of pairs.csv in their paintings; told is the mean of `losses.halo_error`, in thousandths of white, beside it
 that of `losses.ghost_error`: texture where the truth is smooth, and that of `losses.weave_error`, in thousandths of a
-nat: lines along the axes or in any other direction that the truth has not. No measure of `upbrush evaluate` sees any of them.
+nat: lines along the axes, or in any other direction, that the truth has not. No measure of `upbrush evaluate` sees any
+of them.
 """
 
 import argparse

@@ -128,7 +128,7 @@
 # with 1000, as fit.toml has it now, and el-greco, monet and renoir with that, loss.ghost=6500 and loss.halo=36000. Until here,
 # loss.ghost saw plain places alone, smooth.toml had content 16, texture 12, ghost 2000, halo 5000, style 400, identity 16, weave 45
 # and lr 3e-4, and fit.toml content 26, texture 8, ghost 3000, halo 6000, style 480, weave 120 and grid 200.
-# The commands below end with version 1.6.
+# The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
 out=${1:?"give a folder for the runs: runs/version-1.sh OUT"}

@@ -86,7 +86,9 @@ class LossConfig(Settings):
     texture: float = Field(
         0.0, ge=0, description="texture of repaints spread otherwise than the style's, times strength"
     )
-    ghost: float = Field(0.0, ge=0, description="texture of repaints where the truth is smooth, times strength")
+    ghost: float = Field(
+        0.0, ge=0, description="texture of repaints beyond the truth's where that is smooth, times strength"
+    )
     halo: float = Field(
         0.0, ge=0, description="colours of repaints that differ where the truth is plain and alike, times strength"
     )

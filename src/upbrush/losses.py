@@ -13,7 +13,7 @@ from upbrush.nn.embedding import FaceEmbedding
 
 NO_ERROR = 1e-5  # mean squared error, of 50 dB: beyond it nothing is to be seen
 PLAIN = 1.2 / 255  # deviation of a cell that shows nothing
-SMOOTH = 6.0 / 255  # below it texture is seen that the truth has not: skin has 1 to 4, hair 8 to 30
+SMOOTH = 6.0 / 255  # below it texture is seen that the truth has not: skin has 1 to 4 of 255, hair 8 to 30
 ALIKE = 3.0  # times as far as they are in the truth, two plain colours may be apart: styles have their contrasts
 WINDOW_PX = 32  # of the local spectra
 COARSEST = 3  # cycles in a window: of what is coarser, none has enough
@@ -127,10 +127,10 @@ def _deviations(x: Tensor) -> Tensor:
 def ghost_error(output: Tensor, truth: Tensor) -> Tensor:
     """Texture where the truth is smooth: echoes of outlines on plain grounds, cracks on skin.
 
-    Mean excess of the deviations of 8×8 cells over those of the truth, times how smooth the truth is: 1 where it is
-    plain, falling in a line to 0 at 6 of 255. Of a smooth place a convolution knows little more than how far the next
-    edge is, and texture there is seen, where beside texture it is not. output, truth: (B, 3, H, W) in [0, 1]. Returns
-    (B,).
+    Mean excess of the deviations of 8×8 cells over those of the truth, times how smooth the truth is: nearly 1 on plain
+    grounds, falling in a line to 0 at 6 of 255. Of a smooth place a convolution knows little more than how far the
+    next edge is, and there texture is seen; amid other texture it would not be. output, truth: (B, 3, H, W) in
+    [0, 1]. Returns (B,).
     """
     painted, meant = _deviations(output), _deviations(truth)
     return (F.relu(painted - meant) * F.relu(1 - meant / SMOOTH)).mean(1)
