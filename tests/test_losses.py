@@ -1,5 +1,6 @@
 """Each loss against what its formula says of cases that can be worked out by hand."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -182,6 +183,18 @@ def test_objective_names_its_terms_and_weighs_them():
     assert loss.item() == pytest.approx(sum(getattr(config, k) * v.item() for k, v in terms.items()), rel=1e-5)
     loss.backward()
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile wants a C++ compiler")
+def test_compiled_terms_are_what_they_were():
+    pictures, output = batch(3, 1), torch.rand(3, 3, 32, 32)
+    plain, compiled = (
+        losses.objective(output, pictures, FakeFeatures(), tiny_config().loss, compiled=told)[1]
+        for told in (False, True)
+    )
+    assert {name: value.item() for name, value in compiled.items()} == pytest.approx(
+        {name: value.item() for name, value in plain.items()}, rel=1e-4, abs=1e-6
+    )
 
 
 def test_a_repaint_at_full_strength_is_not_held_to_the_truth():

@@ -136,7 +136,7 @@ class TrainConfig(Settings):
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="of the networks; auto: bf16 where it is computed, not imitated; losses are float32"
     )
-    compile: bool = Field(False, description="compile the networks first: minutes at the start, steps take two thirds")
+    compile: bool = Field(False, description="compile networks and losses first: minutes, then steps take two thirds")
     log_every_steps: int = Field(20, ge=1)
     sample_every_steps: int = Field(500, ge=1)
     save_every_minutes: float = Field(5, gt=0)

@@ -1,8 +1,11 @@
 """The terms of the objective, one function each: float32, one number a picture. `objective` weighs them together."""
 
 from collections.abc import Callable
+from functools import cache, partial
 from math import pi
+from typing import Any
 
+import torch
 from torch import Tensor, atan2, cat, fft, hann_window, linspace, no_grad, ones_like, quantile, stack, zeros
 from torch.nn import functional as F
 
@@ -221,6 +224,8 @@ def objective(
     features: Callable[..., list[Tensor]] | None,
     weights: LossConfig,
     likeness: FaceEmbedding | None = None,
+    *,
+    compiled: bool = False,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The generator's loss on what it made of one batch, and its terms by name, unweighted. output: (B, 3, H, W).
 
@@ -228,17 +233,18 @@ def objective(
     terms. A picture at a strength between restored and repainted counts for both, in that proportion.
 
     `features` is VGG19 (`nn.features`), or calls it. It may be None where no picture of the batch needs it, `likeness`
-    where faces shall not count.
+    where faces shall not count. `compiled`: terms that read much memory for little arithmetic pass over it once.
     """
+    fused: Callable[..., Any] = _compiled if compiled else _as_it_is
     if batch.drawn:
         known = {"pattern": pixel_error(output, batch.high).mean(), "range": out_of_range(output).mean()}
         return _weighted(known, weights), known
     restored, repainted = 1 - batch.strength, batch.strength
     terms = {
-        "pixel": _mean(pixel_error(output, batch.high) * _faithful(batch.fidelity, weights), restored),
-        "psnr": _mean(psnr_error(output, batch.high), restored * batch.fidelity),
-        "range": out_of_range(output).mean(),
-        "grid": grid_deviation(output).mean(),
+        "pixel": _mean(fused(pixel_error)(output, batch.high) * _faithful(batch.fidelity, weights), restored),
+        "psnr": _mean(fused(psnr_error)(output, batch.high), restored * batch.fidelity),
+        "range": fused(out_of_range)(output).mean(),
+        "grid": fused(grid_deviation)(output).mean(),
     }
     count = len(batch.style)  # the last pictures of a batch are its repaints
     plain = len(output) - count
@@ -248,20 +254,20 @@ def objective(
     if features is not None and len(sharp):
         with no_grad():
             truth = features(batch.high[sharp], 5)
-        distance = vgg_distance(features(output[sharp], 5), truth)
+        distance = fused(vgg_distance)(features(output[sharp], 5), truth)
         terms["perceptual"] = (distance * (1 - batch.fidelity[sharp])).mean()
         terms["weave"] = weave_error(output[sharp], batch.high[sharp]).mean()
     if features is not None and count:
         painting, high, weight = output[plain:], batch.high[plain:], repainted[plain:]
         with no_grad():
-            content, style = features(high)[3], moments(features(batch.style))
+            content, style = features(high)[3], fused(moments)(features(batch.style))
         seen = features(painting)
-        terms["content"] = _mean(content_error(seen[3], content), weight)
+        terms["content"] = _mean(fused(content_error)(seen[3], content), weight)
         terms["structure"] = _mean(structure_error(painting, high), weight)
         terms["texture"] = _mean(texture_error(painting, batch.style), weight)
         terms["ghost"] = _mean(ghost_error(painting, high), weight)
         terms["halo"] = _mean(halo_error(painting, high), weight)
-        terms["style"] = _mean(style_error(moments(seen), style), weight)
+        terms["style"] = _mean(style_error(fused(moments)(seen), style), weight)
         woven = weave_error(painting, high).mean()
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
     if likeness is not None:
@@ -271,6 +277,13 @@ def objective(
         lost = identity_error(likeness(output[rows], batch.faces[rows]), known)
         terms["identity"] = lost.sum() / rows.sum().clamp(min=1)  # 0 where there is no face
     return _weighted(terms, weights), terms
+
+
+_compiled = cache(partial(torch.compile, dynamic=False))  # each shape by itself; once a process
+
+
+def _as_it_is(term: Any) -> Any:
+    return term
 
 
 def _weighted(terms: dict[str, Tensor], weights: LossConfig) -> Tensor:

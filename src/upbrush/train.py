@@ -115,7 +115,9 @@ class Trainer:
         self.likeness = None if likeness is None else likeness.to(fabric.device)
         self.halved = in_bf16(config.train.precision, fabric.device)
         if config.train.compile:  # in place: the keys of the weights stay what they are
-            generator.renderer.compile(dynamic=False)  # VGG19 gains nothing from it
+            generator.renderer.compile(dynamic=False)
+            if self.judge:
+                self.judge.compile_unheard()
         self.step, self.seconds = 0, 0.0
         self.rollbacks = 0  # in a row
         self.broken: dict[str, int] = {}  # how often each loss was not finite, over the whole run
@@ -179,7 +181,7 @@ class Trainer:
         # patterns come in many sizes, and each would be compiled anew
         with autocast, torch.compiler.set_stance("force_eager") if batch.drawn else nullcontext():
             output = self.generator(batch.low, batch.style, batch.strength, batch.fidelity)
-            loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness)
+            loss, terms = objective(output, batch, self.judge, self.config.loss, self.likeness, compiled=config.compile)
             if config.keep and not batch.drawn:  # what resonates in patterns is not to be kept
                 terms["keep"] = self.keeping.error(self.generator.module, batch.low, self.step)
                 loss = loss + config.keep * terms["keep"]

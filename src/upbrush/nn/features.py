@@ -42,11 +42,19 @@ class Features(nn.Module):
             index += 1
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.unheard = self._look
         self.requires_grad_(False)
         self.eval()
 
+    def compile_unheard(self) -> None:
+        """Compile what is asked without gradients, of truths and styles; with them it is slower than as it is."""
+        self.unheard = torch.compile(self._look, dynamic=False)
+
     def forward(self, x: Tensor, deepest: int = 4) -> list[Tensor]:
         """x: (B, 3, H, W) in [0, 1]. Returns the features of blocks 1 … deepest, (B, C, H / 2^k, W / 2^k)."""
+        return (self._look if torch.is_grad_enabled() else self.unheard)(x, deepest)
+
+    def _look(self, x: Tensor, deepest: int) -> list[Tensor]:
         x = (x - self.mean) / self.std
         features: list[Tensor] = []
         for conv, block in zip(self.convs, self.blocks, strict=True):
