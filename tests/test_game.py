@@ -39,6 +39,12 @@ def test_only_sharp_pictures_and_repaints_are_dealt_by_their_weight(batch):
         assert [x.shape for x in pile] == [(2, 4, 3, 16, 16), (2, 2, 3, 16, 16)]
 
 
+@pytest.mark.parametrize(("until", "weight"), [(0.5, 0.5), (0.25, 0.0), (0.2, 0.0)])
+def test_the_game_may_end_below_fidelity_1(batch, until, weight):
+    dealt = deal(batch.high, batch, GAME.model_copy(update={"until": until}), seeded())
+    assert dealt.weight.tolist() == [weight, 0.5]
+
+
 def test_no_reference_patch_shows_what_is_judged(batch):
     for seed in range(20):
         dealt = deal(batch.high, batch, GAME, seeded(seed))

@@ -103,6 +103,7 @@ class GameConfig(Settings):
     """The discriminator and its game with the generator."""
 
     weight: float = Field(0.0, ge=0, description="of the game in the generator's loss; 0: no discriminator")
+    until: float = Field(1.0, gt=0, le=1, description="fidelity from which on restored pictures are out of the game")
     loss: Literal["relativistic", "hinge"] = Field("relativistic", description="how logits become losses")
     channels: tuple[int, ...] = Field((32, 64, 128, 192), description="channels of the patch encoder's stages")
     embedding: int = Field(256, ge=8, description="numbers that a patch is summed up in")

@@ -78,7 +78,7 @@ def deal(output: Tensor, batch: Batch, config: GameConfig, generator: torch.Gene
     plain = len(output) - count
     sharp = torch.arange(plain, device=output.device)[batch.fidelity[:plain] < 1]
     rows = torch.cat([sharp, torch.arange(plain, len(output), device=output.device)])
-    weight = torch.cat([1 - batch.fidelity[sharp], batch.strength[plain:]])
+    weight = torch.cat([F.relu(1 - batch.fidelity[sharp] / config.until), batch.strength[plain:]])
     dealt = Deal([], [], [], weight)
     for wide in (config.patch_px, 2 * config.patch_px):
         places = _places(output.shape[2], output.shape[3], wide, generator)
