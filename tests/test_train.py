@@ -215,8 +215,8 @@ def test_a_loss_that_is_not_a_number_is_named_and_rolled_back(tmp_path, data, mo
     objective = train.objective
     calls = []
 
-    def broken_once(output, *rest):
-        loss, terms = objective(output, *rest)
+    def broken_once(output, *rest, **told):
+        loss, terms = objective(output, *rest, **told)
         calls.append(1)
         if len(calls) == 4:
             terms["pixel"] = terms["pixel"] * float("nan")
@@ -306,7 +306,7 @@ def test_batches_of_patterns_ask_for_the_truth_alone_and_are_not_kept(tmp_path, 
 
 
 def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch):
-    monkeypatch.setattr(train, "objective", lambda output, *_: (output.sum() * float("nan"), {"pixel": output.sum()}))
+    monkeypatch.setattr(train, "objective", lambda x, *_, **told: (x.sum() * float("nan"), {"pixel": x.sum()}))
     with pytest.raises(WeightsError, match="not finite, 6 times in a row"):
         train.run(tiny_config(**RESTORE), data, tmp_path / "run")
 
