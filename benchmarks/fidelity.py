@@ -5,8 +5,10 @@
 val/ holds low-real/{faces,photos,art} and their truths. Each kind is restored at every fidelity and measured as
 `upbrush evaluate` does; fidelity/KIND/report.html has the plane of distortion and perception (Blau & Michaeli, CVPR
 2018). The law: along the knob PSNR rises and the VGG distance does not fall, so that every place of it is worth having.
-Ends with 1 where that does not hold. Beside them the weave (`losses.weave_error`), which no measure of pictures shows:
-fine detail that lies in some directions only; two pictures of the same kind have about 0.1.
+Ends with 1 where that does not hold. Beside them texture, the style error (`perceptual.style_error`) of what is
+restored to its truth, whatever lies where: nearer to what Blau & Michaeli call perception; and the weave
+(`losses.weave_error`), which no measure of pictures shows: fine detail that lies in some directions only; two pictures
+of the same kind have about 0.1.
 """
 
 import argparse
@@ -22,7 +24,7 @@ import torch
 from upbrush import Painter, picture
 from upbrush.engine import open_engine
 from upbrush.losses import weave_error
-from upbrush.measure import evaluate, instruments
+from upbrush.measure import evaluate, instruments, perceptual
 
 KINDS = ("faces", "photos", "art")
 STOPS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -48,17 +50,29 @@ def weave(painted: Path, truths: Path) -> float:
     return average(float(weave_error(output, truth)) for output, truth in pairs)
 
 
+def texture(painted: Path, truths: Path, eye: perceptual.Eye) -> float:
+    """Mean over a folder's pictures of how far VGG19's means and deviations are from their truths'."""
+    errors = []
+    for path in painted.glob("*.png"):
+        restored, truth = (perceptual.moments(eye.look(picture.read(of).pixels)) for of in (path, truths / path.name))
+        errors.append(perceptual.style_error(restored, truth))
+    return average(errors)
+
+
 def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> list[dict[str, float]]:
     """A report on one kind; returns the means, a stop each."""
     outputs = {f"fidelity {stop:g}": out / "painted" / f"{stop:g}" / kind for stop in STOPS}
     job = evaluate.Job(outputs, val / kind, low=val / "low-real" / kind, title=f"{kind}, along the fidelity knob")
-    measurer = evaluate.Measurer(settings, instruments.open_all(settings))
+    found = instruments.open_all(settings)
+    measurer = evaluate.Measurer(settings, found)
     (out / kind).mkdir(parents=True, exist_ok=True)
     cases = job.cases()
     rows = list(evaluate.run(cases, measurer, out / kind, begun=lambda name: print(f"\r{kind} {name}", end="\x1b[K")))
     summary = evaluate.finish(job, cases, rows, measurer, out / kind)
+    assert found.eye is not None  # the law is about what it sees
     return [
-        {key: mean.value for key, mean in summary.means[name].items()} | {"weave": weave(painted, val / kind)}
+        {key: mean.value for key, mean in summary.means[name].items()}
+        | {"weave": weave(painted, val / kind), "texture": texture(painted, val / kind, found.eye)}
         for name, painted in outputs.items()
     ]
 
@@ -79,10 +93,11 @@ def main() -> None:
         for stop in STOPS:
             restore(painter, told.val / "low-real" / kind, told.out / "painted" / f"{stop:g}" / kind, stop)
         means = measure(kind, told.val, told.out, settings)
-        print(f"\r{kind:8} fidelity  PSNR-Y  VGG distance  weave  identity\x1b[K")
+        print(f"\r{kind:8} fidelity  PSNR-Y  VGG distance  texture  weave  identity\x1b[K")
         for stop, mean in zip(STOPS, means, strict=True):
             identity = f"{mean['identity']:9.3f}" if "identity" in mean else ""
-            print(f"{'':8} {stop:8.2f} {mean['psnr_y']:7.2f} {mean['vgg']:13.3f} {mean['weave']:6.3f} {identity}")
+            looks = f"{mean['vgg']:13.3f} {mean['texture']:8.3f} {mean['weave']:6.3f}"
+            print(f"{'':8} {stop:8.2f} {mean['psnr_y']:7.2f} {looks} {identity}")
         for (low, a), (high, b) in pairwise(zip(STOPS, means, strict=True)):
             if b["psnr_y"] <= a["psnr_y"] or b["vgg"] < a["vgg"]:
                 bends.append(f"{kind}: not monotone between fidelity {low:g} and {high:g}")
