@@ -50,13 +50,14 @@ def weave(painted: Path, truths: Path) -> float:
     return average(float(weave_error(output, truth)) for output, truth in pairs)
 
 
-def texture(painted: Path, truths: Path, eye: perceptual.Eye) -> float:
-    """Mean over a folder's pictures of how far VGG19's means and deviations are from their truths'."""
-    errors = []
-    for path in painted.glob("*.png"):
-        restored, truth = (perceptual.moments(eye.look(picture.read(of).pixels)) for of in (path, truths / path.name))
-        errors.append(perceptual.style_error(restored, truth))
-    return average(errors)
+def looks(folder: Path, eye: perceptual.Eye) -> dict[str, perceptual.Moments]:
+    """VGG19's means and deviations of a folder's pictures, by name."""
+    return {path.name: perceptual.moments(eye.look(picture.read(path).pixels)) for path in folder.glob("*.png")}
+
+
+def texture(painted: dict[str, perceptual.Moments], truths: dict[str, perceptual.Moments]) -> float:
+    """Mean over the painted pictures of how far their looks are from their truths'."""
+    return average(perceptual.style_error(seen, truths[name]) for name, seen in painted.items())
 
 
 def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> list[dict[str, float]]:
@@ -70,9 +71,10 @@ def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> 
     rows = list(evaluate.run(cases, measurer, out / kind, begun=lambda name: print(f"\r{kind} {name}", end="\x1b[K")))
     summary = evaluate.finish(job, cases, rows, measurer, out / kind)
     assert found.eye is not None  # the law is about what it sees
+    truths = looks(val / kind, found.eye)
     return [
         {key: mean.value for key, mean in summary.means[name].items()}
-        | {"weave": weave(painted, val / kind), "texture": texture(painted, val / kind, found.eye)}
+        | {"weave": weave(painted, val / kind), "texture": texture(looks(painted, found.eye), truths)}
         for name, painted in outputs.items()
     ]
 
@@ -96,8 +98,8 @@ def main() -> None:
         print(f"\r{kind:8} fidelity  PSNR-Y  VGG distance  texture  weave  identity\x1b[K")
         for stop, mean in zip(STOPS, means, strict=True):
             identity = f"{mean['identity']:9.3f}" if "identity" in mean else ""
-            looks = f"{mean['vgg']:13.3f} {mean['texture']:8.3f} {mean['weave']:6.3f}"
-            print(f"{'':8} {stop:8.2f} {mean['psnr_y']:7.2f} {looks} {identity}")
+            seen = f"{mean['vgg']:13.3f} {mean['texture']:8.3f} {mean['weave']:6.3f}"
+            print(f"{'':8} {stop:8.2f} {mean['psnr_y']:7.2f} {seen} {identity}")
         for (low, a), (high, b) in pairwise(zip(STOPS, means, strict=True)):
             if b["psnr_y"] <= a["psnr_y"] or b["vgg"] < a["vgg"]:
                 bends.append(f"{kind}: not monotone between fidelity {low:g} and {high:g}")

@@ -193,6 +193,7 @@ def test_compiled_terms_are_what_they_were(monkeypatch):
         losses.objective(output, pictures, FakeFeatures(), tiny_config().loss, compiled=told)[1]
         for told in (False, True)
     )
+    assert losses._compiled.cache_info().currsize == 7  # of the terms, those that are much memory and little arithmetic
     assert {name: value.item() for name, value in compiled.items()} == pytest.approx(
         {name: value.item() for name, value in plain.items()}, rel=1e-4, abs=1e-6
     )
