@@ -147,9 +147,10 @@ def test_large_pictures_in_tiles_equal_the_whole(eye, monkeypatch):
     monkeypatch.setattr(perceptual, "TILE_PX", 272)
     a, b = picture(2, 413, 337), picture(3, 413, 337)
     assert len(perceptual.aligned_tiles(413, 337)) > 4
-    distance, *both = eye.compare(a, b)
+    distance, texture, *both = eye.compare(a, b)
     whole = [eye.look(x) for x in (a, b)]
     assert distance == pytest.approx(perceptual.vgg_distance(*whole), rel=1e-5)
+    assert texture == pytest.approx(perceptual.style_error(*map(perceptual.moments, whole)), rel=1e-4)
     for tiled, features in zip(both, whole, strict=True):
         assert torch.allclose(tiled, perceptual.pooled(features), rtol=1e-4)
 

@@ -54,6 +54,10 @@ METRICS = (
         "squared difference summed over channels, mean over positions, then over layers. LPIPS's idea without its "
         "learnt weights, so it is not LPIPS and not comparable with it."
     )),
+    Metric("texture", "texture distance", "", "lower", "perception", 4, repaint=False, meaning=(
+        "Style error of the output to the truth, at their own size: is it as smooth and as rough, wherever things lie? "
+        "What is missing costs as much as what is too much; a line in the wrong place costs nothing."
+    )),
     Metric("lpips", "LPIPS (AlexNet)", "", "lower", "perception", 4, repaint=False, meaning=(
         "Zhang et al., CVPR 2018, version 0.1, by torchmetrics."
     )),

@@ -117,16 +117,17 @@ class Measurer:
         """What VGG19 sees; features of sets are the truth's for restored pictures and the style's for repaints."""
         assert self.tools.eye is not None
         if truth.is_large:
-            distance, *both = self.tools.eye.compare(output.pixels, truth.pixels)
+            distance, texture, *both = self.tools.eye.compare(output.pixels, truth.pixels)
         else:
             output.look_with(truth)
             distance = perceptual.vgg_distance(output.features, truth.features)
+            texture = perceptual.style_error(output.moments, truth.moments)
             both = [perceptual.pooled(one.features) for one in (output, truth)]
-        values["vgg"] = distance
+        values["vgg"], values["texture"] = distance, texture
         vectors["output"], vectors["reference"] = (one.numpy() for one in both)
         if case.style is not None:
             style = self._style(case.style)
-            values["style"] = perceptual.style_error(output.moments, style.moments)
+            values["style"] = perceptual.style_error(output.small_moments, style.moments)
             values["content"] = perceptual.content_error(output.small_features, truth.small_features)
             vectors["output"] = perceptual.pooled(output.small_features).numpy()
             vectors["reference"] = style.features
@@ -134,7 +135,7 @@ class Measurer:
     def _style(self, path: Path) -> _Style:
         if path not in self._styles:
             seen = Seen(path, self.tools)
-            self._styles[path] = _Style(seen.moments, perceptual.pooled(seen.small_features).numpy())
+            self._styles[path] = _Style(seen.small_moments, perceptual.pooled(seen.small_features).numpy())
         return self._styles[path]
 
 

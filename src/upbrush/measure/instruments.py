@@ -8,7 +8,7 @@ from upbrush.measure.faces import FILES, Faces, fingerprint
 from upbrush.measure.learned import VGG19, Describe, Judge, missing_checkpoints, open_inception, open_judges
 from upbrush.measure.perceptual import Eye
 
-VGG_METRICS = ("vgg", "style", "content")
+VGG_METRICS = ("vgg", "texture", "style", "content")
 FACE_METRICS = ("identity", "lost", "accepted")
 
 

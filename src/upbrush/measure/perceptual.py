@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +21,18 @@ REACH_PX = 96  # how far relu5_1 sees is 78; and a multiple of 16
 TILE_PX = 768
 Array = NDArray[np.float64]
 Moments = list[tuple[Tensor, Tensor]]
+
+
+class Compared(NamedTuple):
+    """What VGG19 says of a picture and its truth.
+
+    distance: `vgg_distance`. texture: `style_error` of the one to the other. output, truth: their `pooled`.
+    """
+
+    distance: float
+    texture: float
+    output: Tensor
+    truth: Tensor
 
 
 class Eye:
@@ -41,13 +54,13 @@ class Eye:
         seen = self.net(x.contiguous(memory_format=torch.channels_last), len(vgg.LAYERS))
         return [[layer[i : i + 1] for layer in seen] for i in range(len(pictures))]
 
-    def compare(self, output: Array, truth: Array) -> tuple[float, Tensor, Tensor]:
-        """VGG distance, and both pictures' pooled relu5_1, of pictures too large to be looked at whole.
+    def compare(self, output: Array, truth: Array) -> Compared:
+        """Both pictures, too large to be looked at whole.
 
         Tiles begin at multiples of 16 and see REACH_PX beyond what counts, so this equals looking at the whole.
         """
         distances, counts = np.zeros(len(vgg.LAYERS)), np.zeros(len(vgg.LAYERS))
-        sums: list[Tensor | float] = [0.0, 0.0]
+        sums = ([_Sums() for _ in vgg.LAYERS], [_Sums() for _ in vgg.LAYERS])
         for outer, inner in aligned_tiles(*truth.shape[:2]):
             seen = self.look_together([output[outer], truth[outer]])
             kept = [_kept(features, outer, inner) for features in seen]
@@ -55,12 +68,33 @@ class Eye:
                 squared = _unit_distance(a, b)
                 distances[layer] += float(squared.sum(dtype=torch.float64))
                 counts[layer] += squared.numel()
-            sums = [
-                total + features[-1].sum((2, 3), dtype=torch.float64)
-                for total, features in zip(sums, kept, strict=True)
-            ]
-        both = [_scaled(torch.as_tensor(total)[0]) for total in sums]
-        return float(np.mean(distances / counts)), both[0], both[1]
+                sums[0][layer].add(a)
+                sums[1][layer].add(b)
+        texture = style_error(*([one.moments() for one in layers[:4]] for layers in sums))
+        ends = [_scaled(layers[-1].first) for layers in sums]
+        return Compared(float(np.mean(distances / counts)), texture, *ends)
+
+
+class _Sums:
+    """Sums over the places of a layer that comes in parts. first, second: of features and of their squares, (C,)."""
+
+    def __init__(self) -> None:
+        self.first: Tensor = torch.zeros(())
+        self.second: Tensor = torch.zeros(())
+        self.places = 0
+
+    def add(self, features: Tensor) -> None:
+        """A part, (1, C, h, w)."""
+        part = features[0].double()
+        self.first = self.first + part.sum((1, 2))
+        self.second = self.second + part.square().sum((1, 2))
+        self.places += part[0].numel()
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation, as `moments` has them."""
+        mean = self.first / self.places
+        spread = (self.second - self.places * mean.square()).clamp(min=0)
+        return mean, (spread / (self.places - 1)).sqrt()
 
 
 def aligned_tiles(height: int, width: int) -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

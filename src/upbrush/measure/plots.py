@@ -14,7 +14,7 @@ from upbrush.measure.summary import Summary
 
 # Okabe and Ito's colours, told apart by nearly everybody.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#666666")
-RESTORE_PANELS = ("psnr_y", "ssim_y", "vgg", "lpips", "identity", "grid", "sharpness", "down")
+RESTORE_PANELS = ("psnr_y", "ssim_y", "vgg", "lpips", "texture", "identity", "grid", "sharpness", "down")
 REPAINT_PANELS = ("style", "content", "identity", "grid", "vgg", "arniqa")
 MOST_PANELS = 6
 STYLE: dict[Any, Any] = {
@@ -46,10 +46,12 @@ def draw(summary: Summary, seconds: Mapping[str, float]) -> dict[str, str]:
 
 
 def plane_axes(summary: Summary) -> tuple[str, str]:
-    """The metrics of the plane: across and up."""
-    if summary.repaints:
-        return "content", "style"
-    return "psnr_y", "lpips" if "lpips" in summary.means[summary.methods[0]] else "vgg"
+    """The metrics of the plane: across and up.
+
+    What compares a picture with its truth place by place is a distortion, LPIPS, too; perception is how far outputs as
+    such are from truths as such (Blau & Michaeli, CVPR 2018). Of what a picture has, texture is nearest to that.
+    """
+    return ("content", "style") if summary.repaints else ("psnr_y", "texture")
 
 
 def distributions(summary: Summary) -> str:

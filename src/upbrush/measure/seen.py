@@ -55,6 +55,11 @@ class Seen:
             self.features, other.features = self._tools.eye.look_together([self.pixels, other.pixels])
 
     @cached_property
+    def moments(self) -> perceptual.Moments:
+        """Of the features at the picture's own size."""
+        return perceptual.moments(self.features)
+
+    @cached_property
     def small_features(self) -> list[Tensor]:
         """VGG19's, at 256×256."""
         assert self._tools.eye is not None
@@ -62,8 +67,10 @@ class Seen:
         return self.features if small is self.pixels else self._tools.eye.look(small)
 
     @cached_property
-    def moments(self) -> perceptual.Moments:
+    def small_moments(self) -> perceptual.Moments:
         """Of the features at 256×256."""
+        if self.pixels.shape[:2] == (perceptual.STYLE_PX, perceptual.STYLE_PX):
+            return self.moments
         return perceptual.moments(self.small_features)
 
     @cached_property
