@@ -128,13 +128,23 @@
 # with 1000, as fit.toml has it now, and el-greco, monet and renoir with that, loss.ghost=6500 and loss.halo=36000. Until here,
 # loss.ghost saw plain places alone, smooth.toml had content 16, texture 12, ghost 2000, halo 5000, style 400, identity 16, weave 45
 # and lr 3e-4, and fit.toml content 26, texture 8, ghost 3000, halo 6000, style 480, weave 120 and grid 200.
-# From version 1.15 as it was shipped, in half precision, what is not shipped yet, all of sharp.toml with restore 4, sharp 6, identity 44,
-# weave 80, game.weight 40, game.patches 6, game.penalty_every 16, warm-up 20 (docs/log.md, 58):
-#   bb    954 steps  for 1,380 seconds, with pixel_share 0.05, game.warmup_steps 100, half-life 80
+# From version 1.15 as it was shipped, in half precision, all of sharp.toml on two cores (runs/by_clock.py) with restore 6, sharp 6,
+# fidelity_power 1.5, psnr 6, pixel_share 0.2, identity 44, weave 80, game.weight 40, game.until 0.5, game.patches 6,
+# game.penalty_every 16, game.warmup_steps 60, warm-up 20; lr 5e-4, half-life 80 (docs/log.md, 58 and 59):
+#   bb    954 steps  for 1,380 seconds, with restore 4, fidelity_power 2, psnr 4, pixel_share 0.05, no game.until, game.warmup_steps 100;
+#                    lr 7e-4
 #   .                the mean: half of bb and half of version 1.15
-#   bc    439 steps  for 640 seconds, with restore 6, fidelity_power 1.5, psnr 6, game.until 0.5, game.warmup_steps 60, half-life 60; lr 5e-4
-#   bd  1,131 steps  for 1,300 seconds, with the settings of bc, half-life 80
-# runs/weights/bd.safetensors is bd, in half precision; means of it and of version 1.15 are to be looked at (runs/mean.py).
+#   bc    439 steps  for 640 seconds, half-life 60
+#   bd  1,131 steps  for 1,300 seconds
+#   be  1,223 steps  for 1,500 seconds
+#   bf  1,189 steps  for 1,450 seconds; lr 4e-4, half-life 120
+#   .                the mean: 0.6 of bf and 0.4 of version 1.15
+#   bg    826 steps  for 1,300 seconds, with restore 12, pixel 340, pixel_share 0.1; lr 4e-4, half-life 100
+#   .                the mean of bf and bg; then 0.42 of it and 0.58 of version 1.15
+#   bi  1,092 steps  restoring.toml for 840 seconds, with what as was given
+#   .                the mean: half of bi, 0.2 of bf and 0.3 of version 1.15 (two calls of runs/mean.py)
+# Version 1.16 (f3e5307089ab) is that, with the library of 1.15 brought along (`upbrush export`). Weights of bd, runs/weights until then,
+# are in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
