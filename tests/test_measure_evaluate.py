@@ -15,7 +15,7 @@ from measuring import picture, save, sets, write_vgg
 from typer.testing import CliRunner
 
 from upbrush import cli
-from upbrush.measure import evaluate, learned
+from upbrush.measure import evaluate, learned, perceptual, pixels
 from upbrush.measure.instruments import Instruments, Settings
 from upbrush.measure.rows import Row, Store
 
@@ -98,6 +98,13 @@ def test_the_table_has_a_row_for_each_picture(report, made):
     mean = np.mean([float(row["vgg"]) for row in rows if row["method"] == "blurred"])
     assert mean == pytest.approx(tree["means"]["blurred"]["vgg"]["value"])
     assert rows[0]["output"] == str(made["sharp"] / "000.png")
+
+
+def test_texture_is_told_of_the_pictures_as_they_are(report, made, vgg):
+    row = next(csv.DictReader((report[0] / "report.csv").read_text().splitlines()))
+    eye = perceptual.Eye(vgg)
+    seen = [perceptual.moments(eye.look(pixels.read(made[kind] / "000.png"))) for kind in ("sharp", "truth")]
+    assert float(row["texture"]) == pytest.approx(perceptual.style_error(*seen), rel=1e-4)
 
 
 def test_the_page_needs_nothing_but_itself(report):

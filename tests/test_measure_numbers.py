@@ -163,6 +163,20 @@ def test_style_knows_no_places_and_content_does(eye):
     assert style < 0.05 * perceptual.content_error(other, seen)
 
 
+def test_texture_minds_what_is_missing_and_what_is_too_much_and_no_places(eye):
+    truth = picture(4, 256, 256)
+    seen = [eye.look(x) for x in (truth, np.roll(truth, 8, 1), gaussian_filter(truth, (2, 2, 0)), _noisier(truth))]
+    moved, blurred, noisy = (
+        perceptual.style_error(perceptual.moments(x), perceptual.moments(seen[0])) for x in seen[1:]
+    )
+    assert 0 < 10 * moved < min(blurred, noisy)
+    assert perceptual.vgg_distance(seen[1], seen[0]) > perceptual.vgg_distance(seen[2], seen[0])
+
+
+def _noisier(x):
+    return (x + np.random.default_rng(7).normal(0, 20, x.shape)).clip(0, 255)
+
+
 def test_style_is_measured_at_256_whatever_the_size():
     assert perceptual.small(picture(5, 300, 200)).shape == (256, 256, 3)
     exact = picture(5, 256, 256)
