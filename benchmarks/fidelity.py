@@ -74,6 +74,8 @@ def main() -> None:
     for name in ("features", "faces"):
         parser.add_argument(f"--{name}", type=Path, default=os.environ.get(f"UPBRUSH_{name.upper()}"))
     told = parser.parse_args()
+    if told.features is None:
+        parser.error("the law is about what VGG19 sees: name it with --features or UPBRUSH_FEATURES")
     painter = Painter(open_engine(model_dir=told.model))
     settings = instruments.Settings(features=told.features, faces=told.faces)
     bends = []

@@ -107,6 +107,16 @@ def test_texture_is_told_of_the_pictures_as_they_are(report, made, vgg):
     assert float(row["texture"]) == pytest.approx(perceptual.style_error(*seen), rel=1e-4)
 
 
+def test_large_pictures_are_looked_at_in_tiles_with_the_same_result(report, made, vgg, tmp_path, monkeypatch):
+    whole = next(csv.DictReader((report[0] / "report.csv").read_text().splitlines()))
+    monkeypatch.setattr(perceptual, "WHOLE_PX", 10)
+    monkeypatch.setattr(perceptual.Eye, "look", lambda *_: pytest.fail("looked at whole"))
+    assert both(made, tmp_path / "tiled", "--features", vgg).exit_code == 0
+    tiled = next(csv.DictReader((tmp_path / "tiled/report.csv").read_text().splitlines()))
+    for key in ("vgg", "texture"):
+        assert float(tiled[key]) == pytest.approx(float(whole[key]), rel=1e-4)
+
+
 def test_the_page_needs_nothing_but_itself(report):
     html = (report[0] / "report.html").read_text()
     links = re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?([^\"')> ]{1,40})", html)

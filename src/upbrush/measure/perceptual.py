@@ -19,6 +19,8 @@ STYLE_PX = 256
 WHOLE_PX = 1_200_000  # a picture of more pixels is looked at in tiles: the first layers take 1 KB a pixel
 REACH_PX = 96  # how far relu5_1 sees is 78; and a multiple of 16
 TILE_PX = 768
+STYLE_LAYERS = 4  # relu1_1 to relu4_1
+PLACES = 65_536  # that are summed up at once: in double precision relu1_1 of a large picture would take half a gigabyte
 Array = NDArray[np.float64]
 Moments = list[tuple[Tensor, Tensor]]
 
@@ -70,7 +72,7 @@ class Eye:
                 counts[layer] += squared.numel()
                 sums[0][layer].add(a)
                 sums[1][layer].add(b)
-        texture = style_error(*([one.moments() for one in layers[:4]] for layers in sums))
+        texture = style_error(*([one.moments() for one in layers[:STYLE_LAYERS]] for layers in sums))
         ends = [_scaled(layers[-1].first) for layers in sums]
         return Compared(float(np.mean(distances / counts)), texture, *ends)
 
@@ -85,10 +87,12 @@ class _Sums:
 
     def add(self, features: Tensor) -> None:
         """A part, (1, C, h, w)."""
-        part = features[0].double()
-        self.first = self.first + part.sum((1, 2))
-        self.second = self.second + part.square().sum((1, 2))
-        self.places += part[0].numel()
+        places = features[0].permute(1, 2, 0).flatten(0, 1)  # as the channels lie in memory
+        for start in range(0, len(places), PLACES):
+            exact = places[start : start + PLACES].double()
+            self.first = self.first + exact.sum(0)
+            self.second = self.second + exact.square_().sum(0)
+        self.places += len(places)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, as `moments` has them."""
@@ -159,12 +163,12 @@ def small(picture: Array) -> Array:
 
 def moments(features: Sequence[Tensor]) -> Moments:
     """Per-channel mean and standard deviation over positions, relu1_1 to relu4_1: [((C,), (C,)), …] float64."""
-    result = []
-    for x in features[:4]:
-        places = x[0].permute(1, 2, 0).flatten(0, 1).double()  # as the channels lie in memory
-        mean = places.mean(0)
-        result.append((mean, ((places - mean).square_().sum(0) / (len(places) - 1)).sqrt()))
-    return result
+    layers = []
+    for x in features[:STYLE_LAYERS]:
+        sums = _Sums()
+        sums.add(x)
+        layers.append(sums.moments())
+    return layers
 
 
 def style_error(output: Moments, style: Moments) -> float:

@@ -16,7 +16,7 @@ from upbrush.measure.summary import Summary
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d31", "#666666")
 RESTORE_PANELS = ("psnr_y", "ssim_y", "vgg", "lpips", "texture", "identity", "grid", "sharpness", "down")
 REPAINT_PANELS = ("style", "content", "identity", "grid", "vgg", "arniqa")
-MOST_PANELS = 6
+QUALITY = ("style", "lpips", "vgg")  # told beside the seconds, the first that there is
 STYLE: dict[Any, Any] = {
     "font.size": 9,
     "axes.spines.top": False,
@@ -39,7 +39,7 @@ def draw(summary: Summary, seconds: Mapping[str, float]) -> dict[str, str]:
         plots[name] = plane(summary, x, y)
     plots["Sharpness spectrum"] = spectra(summary)
     timed = {method: seconds[method] for method in summary.methods if method in seconds}
-    quality = y if y in summary.means[summary.methods[0]] else x
+    quality = next(key for key in (*QUALITY, x) if key in summary.means[summary.methods[0]])
     if len(timed) > 1:
         plots["Quality against speed"] = against_speed(summary, quality, timed)
     return plots
@@ -57,7 +57,7 @@ def plane_axes(summary: Summary) -> tuple[str, str]:
 def distributions(summary: Summary) -> str:
     """Every picture as a dot, and the quartiles, for the main metrics."""
     wanted = REPAINT_PANELS if summary.repaints else RESTORE_PANELS
-    keys = [key for key in wanted if key in summary.means[summary.methods[0]]][:MOST_PANELS]
+    keys = [key for key in wanted if key in summary.means[summary.methods[0]]]
     columns = min(3, len(keys))
     rows = -(-len(keys) // columns)
     with rc_context(STYLE):
