@@ -143,8 +143,8 @@
 #   .                the mean of bf and bg; then 0.42 of it and 0.58 of version 1.15
 #   bi  1,092 steps  restoring.toml for 840 seconds, with what as was given
 #   .                the mean: half of bi, 0.2 of bf and 0.3 of version 1.15 (two calls of runs/mean.py)
-# Version 1.16 (f3e5307089ab) is that, with the library of 1.15 brought along (`upbrush export`). Weights of bd, runs/weights until then,
-# are in git's history.
+# Version 1.16 (f3e5307089ab) is that, with the library of 1.15 brought along (`upbrush export`). Weights of bd
+# (runs/weights/bd.safetensors until then) are in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
