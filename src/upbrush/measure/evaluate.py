@@ -117,13 +117,13 @@ class Measurer:
         """What VGG19 sees; features of sets are the truth's for restored pictures and the style's for repaints."""
         assert self.tools.eye is not None
         if truth.is_large:
-            distance, texture, *both = self.tools.eye.compare(output.pixels, truth.pixels)
+            values["vgg"], values["texture"], *both = self.tools.eye.compare(output.pixels, truth.pixels)
         else:
             output.look_with(truth)
-            distance = perceptual.vgg_distance(output.features, truth.features)
-            texture = perceptual.style_error(output.moments, truth.moments)
+            values["vgg"] = perceptual.vgg_distance(output.features, truth.features)
+            if case.style is None:  # no table of repaints tells it, and it takes time
+                values["texture"] = perceptual.style_error(output.moments, truth.moments)
             both = [perceptual.pooled(one.features) for one in (output, truth)]
-        values["vgg"], values["texture"] = distance, texture
         vectors["output"], vectors["reference"] = (one.numpy() for one in both)
         if case.style is not None:
             style = self._style(case.style)
