@@ -53,8 +53,7 @@ def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> 
     """A report on one kind; returns the means, a stop each."""
     outputs = {f"fidelity {stop:g}": out / "painted" / f"{stop:g}" / kind for stop in STOPS}
     job = evaluate.Job(outputs, val / kind, low=val / "low-real" / kind, title=f"{kind}, along the fidelity knob")
-    found = instruments.open_all(settings)
-    measurer = evaluate.Measurer(settings, found)
+    measurer = evaluate.Measurer(settings, instruments.open_all(settings))
     (out / kind).mkdir(parents=True, exist_ok=True)
     cases = job.cases()
     rows = list(evaluate.run(cases, measurer, out / kind, begun=lambda name: print(f"\r{kind} {name}", end="\x1b[K")))

@@ -110,7 +110,7 @@ def test_texture_is_told_of_the_pictures_as_they_are(report, made, vgg):
 def test_large_pictures_are_looked_at_in_tiles_with_the_same_result(report, made, vgg, tmp_path, monkeypatch):
     whole = next(csv.DictReader((report[0] / "report.csv").read_text().splitlines()))
     monkeypatch.setattr(perceptual, "WHOLE_PX", 10)
-    monkeypatch.setattr(perceptual.Eye, "look", lambda *_: pytest.fail("looked at whole"))
+    monkeypatch.setattr(evaluate.Seen, "look_with", lambda *_: pytest.fail("looked at whole"))
     assert both(made, tmp_path / "tiled", "--features", vgg).exit_code == 0
     tiled = next(csv.DictReader((tmp_path / "tiled/report.csv").read_text().splitlines()))
     for key in ("vgg", "texture"):
