@@ -185,6 +185,17 @@ def test_objective_names_its_terms_and_weighs_them():
     assert (output.grad.flatten(1).abs().sum(1) > 0).all()  # each picture is judged by something
 
 
+def test_a_ghost_is_heard_below_fidelity_1_and_in_repaints():
+    pictures, ghosts = batch(3, 1, fidelity=0.5), []
+    pictures.high[:] = 0.5
+    for place in range(3):  # one picture at fidelity 1, one below, one repaint
+        output = pictures.high.clone()
+        output[place] += 0.2 * (torch.rand(3, 32, 32) - 0.5)
+        ghosts.append(losses.objective(output, pictures, FakeFeatures(), tiny_config().loss)[1]["ghost"].item())
+    assert ghosts[0] == 0
+    assert min(ghosts[1:]) > 0.01
+
+
 def test_compiled_terms_are_what_they_were(monkeypatch):
     # traced as for the compiler, whose twenty seconds of code are torch's to test
     monkeypatch.setattr(losses, "_compiled", cache(partial(torch.compile, backend="eager", dynamic=False)))

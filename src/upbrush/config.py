@@ -87,7 +87,7 @@ class LossConfig(Settings):
         0.0, ge=0, description="texture of repaints spread otherwise than the style's, times strength"
     )
     ghost: float = Field(
-        0.0, ge=0, description="texture of repaints beyond the truth's where that is smooth, times strength"
+        0.0, ge=0, description="texture beyond the truth's where that is smooth, below fidelity 1 and in repaints"
     )
     halo: float = Field(
         0.0, ge=0, description="colours of repaints that differ where the truth is plain and alike, times strength"

@@ -257,6 +257,7 @@ def objective(
         distance = fused(vgg_distance)(features(output[sharp], 5), truth)
         terms["perceptual"] = (distance * (1 - batch.fidelity[sharp])).mean()
         terms["weave"] = weave_error(output[sharp], batch.high[sharp]).mean()
+        terms["ghost"] = ghost_error(output[sharp], batch.high[sharp]).mean()
     if features is not None and count:
         painting, high, weight = output[plain:], batch.high[plain:], repainted[plain:]
         with no_grad():
@@ -265,11 +266,11 @@ def objective(
         terms["content"] = _mean(fused(content_error)(seen[3], content), weight)
         terms["structure"] = _mean(structure_error(painting, high), weight)
         terms["texture"] = _mean(texture_error(painting, batch.style), weight)
-        terms["ghost"] = _mean(ghost_error(painting, high), weight)
         terms["halo"] = _mean(halo_error(painting, high), weight)
         terms["style"] = _mean(style_error(fused(moments)(seen), style), weight)
-        woven = weave_error(painting, high).mean()
+        woven, ghosts = weave_error(painting, high).mean(), _mean(ghost_error(painting, high), weight)
         terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
+        terms["ghost"] = terms["ghost"] + ghosts if "ghost" in terms else ghosts
     if likeness is not None:
         rows = batch.faces.any(2).any(1)
         with no_grad():
