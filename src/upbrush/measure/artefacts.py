@@ -1,4 +1,4 @@
-"""What enlarging and repainting leave behind: dot grids, lost or invented sharpness, a cast; pure.
+"""What enlarging and repainting leave behind: dot grids, lost or invented sharpness, grain, a cast; pure.
 
 Pictures are (H, W, 3) or (H, W) float64 in 0…255.
 """
@@ -10,6 +10,8 @@ Array = NDArray[np.float64]
 
 BANDS = 24  # rings of the spectrum, from 0 to 1/2 cycle per pixel
 SHARP_FROM = 0.25  # cycles per pixel: above the low picture's own limit for ×2, well above it for ×4
+CELL_PX = 8  # side of the cells in which grain is looked for
+SMOOTH = 6.0  # grey levels of texture in a cell, from which on grain does not show: skin has 1 to 4, hair 8 to 30
 
 
 def grid_energy(y: Array) -> float:
@@ -62,6 +64,29 @@ def sharpness(output: Array, truth: Array) -> float:
     floor = 1e-4
     a, b = (float((rings[first:] * ring_area).sum()) + floor for rings in (output, truth))
     return float(10 * np.log10(a / b))
+
+
+def grain(output: Array, truth: Array) -> float:
+    """Texture where the truth is smooth, in grey levels: what remains of noise, cracks, echoes of outlines.
+
+    What an output's cells have beyond the truth's, times how smooth the truth is: all on plain grounds, falling in a
+    line to nothing at `SMOOTH`; mean over cells. output, truth: (H, W) of Y; 0 where there is no whole cell.
+    """
+    if min(truth.shape) < CELL_PX:
+        return 0.0
+    found, meant = _texture(output), _texture(truth)
+    return float((np.maximum(found - meant, 0) * np.maximum(1 - meant / SMOOTH, 0)).mean())
+
+
+def _texture(y: Array) -> Array:
+    """Deviation of what a 5×5 mean takes away, in each whole cell."""
+    from scipy.ndimage import uniform_filter
+
+    rest = y - uniform_filter(y, 5, mode="mirror")
+    rows, columns = (side // CELL_PX for side in y.shape)
+    cells = rest[: rows * CELL_PX, : columns * CELL_PX].reshape(rows, CELL_PX, columns, CELL_PX)
+    deviation: Array = np.sqrt((cells**2).mean((1, 3)))
+    return deviation
 
 
 def colour_shift(output: Array, truth: Array) -> float:

@@ -94,6 +94,11 @@ METRICS = (
         "Spectral power of Y between 1/4 and 1/2 cycles per pixel, output over truth. 0 is as sharp as the truth, "
         "below is blurred, above is noisy or sharpened too much."
     )),
+    Metric("grain", "grain", "grey levels", "lower", "artefacts", 3, repaint=False, meaning=(
+        "Texture where the truth is smooth, such as noise leaves: deviation of Y about its 5×5 mean in cells of 8×8 "
+        "pixels, beyond that of the truth, times how smooth the truth is there (1 at 0, 0 from 6 grey levels on); mean "
+        "over cells. Texture distance and sharpness take it for detail."
+    )),
     Metric("colour", "colour shift", "ΔE", "lower", "artefacts", 2, repaint=False, meaning=(
         "CIE76 difference between the mean colours of output and truth in CIELAB (sRGB, D65): a cast, not an error of "
         "detail."
