@@ -145,6 +145,11 @@
 #   .                the mean: half of bi, 0.2 of bf and 0.3 of version 1.15 (two calls of runs/mean.py)
 # Version 1.16 (f3e5307089ab) is that, with the library of 1.15 brought along (`upbrush export`). Weights of bd
 # (runs/weights/bd.safetensors until then) are in git's history.
+# From version 1.16 in full precision, by the same, but fidelity_power 1.2, game.weight 20, ghost 8000; not shipped (docs/log.md, 60):
+#   bk  3,006 steps  for 3,600 seconds; lr 6e-4, half-life 150
+#   .                the mean: 0.7 of bk and 0.3 of version 1.16
+#   bn    995 steps  for 1,380 seconds, with fidelity_power 1.5, game.weight 40, game.until 0.3; lr 4e-4, half-life 100
+# bn is runs/weights/bn.safetensors, in half precision.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
