@@ -6,9 +6,9 @@ val/ holds low-real/{faces,photos,art} and their truths. Each kind is restored a
 `upbrush evaluate` does; fidelity/KIND/report.html has the plane of distortion and perception (Blau & Michaeli, CVPR
 2018). The law: along the knob PSNR rises and the texture distance does not fall, so that every place of it is worth
 having. Ends with 1 where that does not hold. Beside them the VGG distance, which compares place by place and so is no
-perception in their sense, and two that no measure of pictures shows: the weave (`losses.weave_error`), fine detail that
-lies in some directions only, of which two pictures of the same kind have about 0.1; and the ghost
-(`losses.ghost_error`, in thousandths of white), texture where the truth is smooth, such as grain that noise leaves.
+perception in their sense; the grain, which texture distance takes for detail; and the weave (`losses.weave_error`),
+which no measure of pictures shows: fine detail that lies in some directions only, of which two pictures of the same
+kind have about 0.1.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import torch
 
 from upbrush import Painter, picture
 from upbrush.engine import open_engine
-from upbrush.losses import ghost_error, weave_error
+from upbrush.losses import weave_error
 from upbrush.measure import evaluate, instruments
 
 KINDS = ("faces", "photos", "art")
@@ -44,11 +44,10 @@ def tensor(of: picture.Picture) -> torch.Tensor:
     return torch.from_numpy(of.pixels.astype(np.float32) / 255).permute(2, 0, 1)[None]
 
 
-def invented(painted: Path, truths: Path) -> dict[str, float]:
-    """Means over a folder's pictures: the weave, and texture in smooth places, beyond those of their truths."""
-    pairs = [(tensor(picture.read(path)), tensor(picture.read(truths / path.name))) for path in painted.glob("*.png")]
-    woven, ghosts = (average(float(error(*pair)) for pair in pairs) for error in (weave_error, ghost_error))
-    return {"weave": woven, "ghost": 1000 * ghosts}
+def weave(painted: Path, truths: Path) -> float:
+    """Mean over a folder's pictures of what they have of a weave beyond their truths."""
+    pairs = ((tensor(picture.read(path)), tensor(picture.read(truths / path.name))) for path in painted.glob("*.png"))
+    return average(float(weave_error(output, truth)) for output, truth in pairs)
 
 
 def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> list[dict[str, float]]:
@@ -61,7 +60,7 @@ def measure(kind: str, val: Path, out: Path, settings: instruments.Settings) -> 
     rows = list(evaluate.run(cases, measurer, out / kind, begun=lambda name: print(f"\r{kind} {name}", end="\x1b[K")))
     summary = evaluate.finish(job, cases, rows, measurer, out / kind)
     return [
-        {key: mean.value for key, mean in summary.means[name].items()} | invented(painted, val / kind)
+        {key: mean.value for key, mean in summary.means[name].items()} | {"weave": weave(painted, val / kind)}
         for name, painted in outputs.items()
     ]
 
@@ -84,10 +83,10 @@ def main() -> None:
         for stop in STOPS:
             restore(painter, told.val / "low-real" / kind, told.out / "painted" / f"{stop:g}" / kind, stop)
         means = measure(kind, told.val, told.out, settings)
-        print(f"\r{kind:8} fidelity  PSNR-Y  VGG distance  texture  weave  ghost  identity\x1b[K")
+        print(f"\r{kind:8} fidelity  PSNR-Y  VGG distance  texture  weave  grain  identity\x1b[K")
         for stop, mean in zip(STOPS, means, strict=True):
             identity = f"{mean['identity']:9.3f}" if "identity" in mean else ""
-            seen = f"{mean['vgg']:13.3f} {mean['texture']:8.3f} {mean['weave']:6.3f} {mean['ghost']:6.2f}"
+            seen = f"{mean['vgg']:13.3f} {mean['texture']:8.3f} {mean['weave']:6.3f} {mean['grain']:6.3f}"
             print(f"{'':8} {stop:8.2f} {mean['psnr_y']:7.2f} {seen} {identity}")
         for (low, a), (high, b) in pairwise(zip(STOPS, means, strict=True)):
             if b["psnr_y"] <= a["psnr_y"] or b["texture"] < a["texture"]:

@@ -5,7 +5,7 @@
 val/ holds faces, low-bicubic/faces, art and pairs.csv. Every face is restored and repainted in each built-in style, and
 the faces of pairs.csv in their paintings; told is the mean of `losses.halo_error`, in thousandths of white, beside it
 that of `losses.ghost_error`: texture where the truth is smooth, and that of `losses.weave_error`, in thousandths of a
-nat: lines along the axes, or in any other direction, that the truth has not. No measure of `upbrush evaluate` sees any
+nat: lines along the axes, or in any other direction, that the truth has not. Of repaints `upbrush evaluate` tells none
 of them.
 """
 

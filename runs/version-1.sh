@@ -149,7 +149,7 @@
 #   bk  3,006 steps  for 3,600 seconds; lr 6e-4, half-life 150
 #   .                the mean: 0.7 of bk and 0.3 of version 1.16
 #   bn    995 steps  for 1,380 seconds, with fidelity_power 1.5, game.weight 40, game.until 0.3; lr 4e-4, half-life 100
-# bn is runs/weights/bn.safetensors, in half precision.
+# bn is runs/weights/bn.safetensors, in half precision. Until here, sharp.toml had no ghost, and nothing restored was charged with it.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail

@@ -136,15 +136,19 @@ def test_grain_is_texture_where_the_truth_is_smooth():
     generator = np.random.default_rng(0)
     noise, left = generator.normal(0, 1, (64, 72)), np.arange(72) < 40
     truth = 120 + 20 * noise * left  # hair, beside a wall
-    assert artefacts.grain(truth, truth) == 0
-    assert artefacts.grain(gaussian_filter(truth, 1), truth) < 0.005, "blur is no grain"
-    amid, on_wall = (artefacts.grain(truth + 5 * noise[::-1] * where, truth) for where in (left, ~left))
+    assert grain(truth, truth) == 0
+    assert grain(gaussian_filter(truth, 1), truth) < 0.005, "blur is no grain"
+    amid, on_wall = (grain(truth + 5 * noise[::-1] * where, truth) for where in (left, ~left))
     assert amid < 0.02 * on_wall, "amid texture nobody sees it"
     assert on_wall == pytest.approx(5 * np.sqrt(24 / 25) * 32 / 72, rel=0.1)
-    assert artefacts.grain(np.zeros((4, 4)), np.zeros((4, 4))) == 0
+    assert grain(np.zeros((4, 4)), np.zeros((4, 4))) == 0
     pictures = [torch.from_numpy(y / 255).float().expand(1, 3, -1, -1) for y in (truth + 3 * noise[::-1], truth)]
     loss = losses.ghost_error(*pictures).item()  # what training hears, from a quarter of a grey level on
-    assert artefacts.grain(truth + 3 * noise[::-1], truth) == pytest.approx(255 * loss, rel=0.15)
+    assert grain(truth + 3 * noise[::-1], truth) == pytest.approx(255 * loss, rel=0.15)
+
+
+def grain(output, truth):
+    return artefacts.grain(*map(artefacts.texture, (output, truth)))
 
 
 def test_a_spectrum_says_where_a_wave_is():

@@ -268,9 +268,8 @@ def objective(
         terms["texture"] = _mean(texture_error(painting, batch.style), weight)
         terms["halo"] = _mean(halo_error(painting, high), weight)
         terms["style"] = _mean(style_error(fused(moments)(seen), style), weight)
-        woven, ghosts = weave_error(painting, high).mean(), _mean(ghost_error(painting, high), weight)
-        terms["weave"] = terms["weave"] + woven if "weave" in terms else woven
-        terms["ghost"] = terms["ghost"] + ghosts if "ghost" in terms else ghosts
+        terms["weave"] = terms.get("weave", 0) + weave_error(painting, high).mean()
+        terms["ghost"] = terms.get("ghost", 0) + _mean(ghost_error(painting, high), weight)
     if likeness is not None:
         rows = batch.faces.any(2).any(1)
         with no_grad():

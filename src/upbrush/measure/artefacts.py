@@ -70,16 +70,14 @@ def grain(output: Array, truth: Array) -> float:
     """Texture where the truth is smooth, in grey levels: what remains of noise, cracks, echoes of outlines.
 
     What an output's cells have beyond the truth's, times how smooth the truth is: all on plain grounds, falling in a
-    line to nothing at `SMOOTH`; mean over cells. output, truth: (H, W) of Y; 0 where there is no whole cell.
+    line to nothing at `SMOOTH`; mean over cells. output, truth: what `texture` gives; 0 where there is no cell.
     """
-    if min(truth.shape) < CELL_PX:
-        return 0.0
-    found, meant = _texture(output), _texture(truth)
-    return float((np.maximum(found - meant, 0) * np.maximum(1 - meant / SMOOTH, 0)).mean())
+    excess = np.maximum(output - truth, 0) * np.maximum(1 - truth / SMOOTH, 0)
+    return float(excess.mean()) if excess.size else 0.0
 
 
-def _texture(y: Array) -> Array:
-    """Deviation of what a 5×5 mean takes away, in each whole cell."""
+def texture(y: Array) -> Array:
+    """Deviation of what a 5×5 mean takes away, in each whole cell: (H, W) -> (H // CELL_PX, W // CELL_PX)."""
     from scipy.ndimage import uniform_filter
 
     rest = y - uniform_filter(y, 5, mode="mirror")

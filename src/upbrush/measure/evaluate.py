@@ -108,7 +108,7 @@ class Measurer:
             "ms_ssim_y": distortion.ms_ssim(output.luma, truth.luma, crop),
             "grid": artefacts.grid_energy(output.luma),
             "sharpness": artefacts.sharpness(output.spectrum, truth.spectrum),
-            "grain": artefacts.grain(output.luma, truth.luma),
+            "grain": artefacts.grain(output.texture, truth.texture),
             "colour": artefacts.colour_shift(output.pixels, truth.pixels),
         }
 

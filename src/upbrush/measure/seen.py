@@ -43,6 +43,11 @@ class Seen:
         return artefacts.spectrum(self.luma)
 
     @cached_property
+    def texture(self) -> Array:
+        """Deviation of Y's texture in cells."""
+        return artefacts.texture(self.luma)
+
+    @cached_property
     def features(self) -> list[Tensor]:
         """VGG19's, at the picture's own size."""
         assert self._tools.eye is not None
