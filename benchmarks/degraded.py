@@ -6,8 +6,8 @@ Every picture of --high is degraded, its damage left out, and both that and the 
 are compared with its clean bicubic reduction. Told are two things of each ring of spatial frequencies, of lightness
 (BT.601) and of colour: transfer, the share of the clean picture's amplitude that is left (1: all; a gain found from the
 cross spectrum, which noise does not bias), and noise, the deviation of what is not explained by it, in levels of 255 as
-of white noise; of both the 10th, 50th and 90th percentile over pictures. PSNR cannot tell one from the other: training's
-pictures had the folder's while they were more blurred and less noisy (docs/log.md, 61).
+of white noise; of both the 10th, 50th and 90th percentile over pictures. PSNR cannot tell one from the other:
+training's pictures had the folder's while they were more blurred and less noisy (docs/log.md, 61).
 """
 
 import argparse
