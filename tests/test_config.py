@@ -43,6 +43,8 @@ def test_what_is_loaded_can_be_written_and_read_again():
         ("", ["train.steps.more=1"], "train.steps"),
         ("[data]\ncrop_px = 33\n", [], "data.crop_px = 33"),
         ("[train]\nprecision = 'half'\n", [], "train.precision = 'half'"),
+        ("[data]\nrestore = 0\nsharp = 0\nrepaint = 0\n", [], "are all 0; a batch wants a picture"),
+        ("[data]\ncrop_px = 96\n[game]\nweight = 1.0\n", [], "data.crop_px is 96; a game with these patches takes 128"),
         ("[train]\noptimiser = 'adam'\nweight_decay = 0.1\n", [], "train.weight_decay = 0.1"),
     ],
 )

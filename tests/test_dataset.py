@@ -2,7 +2,6 @@
 
 import gc
 import io
-import json
 import logging
 import tarfile
 
@@ -34,17 +33,30 @@ def folder(tmp_path):
 
 @pytest.fixture
 def shard(tmp_path):
-    path = tmp_path / "shard.tar"
-    with tarfile.open(path, "w") as tar:
-        for number in range(4):
+    return write_shard(tmp_path / "shard.tar", [b'{"kind": "art"}', b'{"kind": "photo"}'] * 2)
+
+
+def write_shard(path, notes):
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as tar:
+        for number, note in enumerate(notes):
             encoded = io.BytesIO()
             picture(number).save(encoded, "PNG")
-            note = json.dumps({"kind": "photo" if number % 2 else "art"}).encode()
             for ending, content in (("png", encoded.getvalue()), ("json", note)):
                 info = tarfile.TarInfo(f"{number:05d}.{ending}")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))
     return path
+
+
+def test_a_packed_shard_is_streamed(tmp_path):
+    path = write_shard(tmp_path / "some.tar.gz", [b'{"kind": "art"}'] * 4)
+    batch = next(batches(scan([path]), tiny_config(data={"sharp": 0, "repaint": 0, "workers": 0}), first_step=0))
+    assert batch.high.shape == (2, 3, 32, 32)
+
+
+@pytest.mark.parametrize("note", [b"[1]", b"\xff\xfe", b'{"kind": null}', b'{"kind": 3}', b"{"])
+def test_a_note_that_names_no_kind_leaves_the_shards_own(tmp_path, note):
+    assert [e.kind for e in scan([write_shard(tmp_path / "art.tar", [note])])] == ["art"]
 
 
 def equal(a, b):

@@ -12,7 +12,7 @@ from upbrush.dataset import Batch
 from upbrush.game import Game, deal, gradient_penalty, hinge, relativistic
 from upbrush.nn.discriminator import Discriminator, Hand
 
-GAME = tiny_config(game=TINY_GAME).game
+GAME = tiny_config(data={"crop_px": 64}, game=TINY_GAME).game
 
 
 def seeded(number=0):
@@ -144,6 +144,27 @@ def test_the_generator_is_told_and_the_discriminator_learns_nothing_from_it(batc
         assert output.grad[1:].abs().sum() > 0
         assert output.grad[0].abs().sum() == 0, "at fidelity 1 there is no game"
         assert all(p.grad is None and p.requires_grad for p in game.discriminator.parameters())
+
+
+def test_accuracy_is_of_what_is_in_the_game(batch):
+    """The restored picture's patches are told at once, the repaint's never; out of the game it does not count."""
+    torch.manual_seed(0)
+    autocast = torch.autocast("cpu", enabled=False)
+    told = []
+    for until in (1.0, 0.25):
+        game = Game(GAME.model_copy(update={"until": until}), Fabric(accelerator="cpu", devices=1), seed=0)
+        hand = torch.tensor([[1.0] * 4 + [0.0] * 4, [0.0] * 4 + [1.0] * 4])
+        game.discriminator.forward = lambda hands, hand=hand: [hand for _ in hands]
+        told.append(game.losses(game.deal(batch.high, batch, 0), 1, autocast)[1]["accuracy"])
+    assert told == [pytest.approx(0.75 / 1.25), 0.0]
+    out = replace(batch, strength=torch.zeros(3))
+    assert "accuracy" not in game.losses(game.deal(out.high, out, 0), 1, autocast)[1]
+
+
+def test_a_style_with_fewer_places_than_the_picture_deals_fewer(batch):
+    small = replace(batch, style=batch.style[..., :64, :32])
+    for size, (real, fake, reference) in enumerate(zip(*deal(small.high, small, GAME, seeded())[:3], strict=True)):
+        assert real.shape[1] == fake.shape[1] == reference.shape[1] == (4, 1)[size]
 
 
 def test_penalties_come_every_so_often(batch):

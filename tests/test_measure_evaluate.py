@@ -15,7 +15,7 @@ from measuring import picture, save, sets, write_vgg
 from typer.testing import CliRunner
 
 from upbrush import cli
-from upbrush.measure import evaluate, learned, perceptual, pixels
+from upbrush.measure import evaluate, learned, perceptual, pixels, plots
 from upbrush.measure.instruments import Instruments, Settings
 from upbrush.measure.rows import Row, Store
 
@@ -259,6 +259,21 @@ def test_without_vgg_the_rest_is_measured(made, tmp_path, monkeypatch):
     tree = json.loads((tmp_path / "r" / "report.json").read_text())
     assert "needs weights: VGG19" in tree["not_measured"]["vgg"]
     assert tree["means"]["sharp"]["ssim_y"]["n"] == COUNT
+
+
+def test_repaints_without_vgg_are_measured_by_the_rest(made, tmp_path, monkeypatch):
+    monkeypatch.delenv("UPBRUSH_FEATURES")
+    words = ("--truth", made["truth"], "--style", made["truth"] / "001.png", "-o", tmp_path / "r", "-q")
+    found = says("evaluate", made["sharp"], *words)
+    assert found.exit_code == 0, found.output
+    assert "needs weights: VGG19" in json.loads((tmp_path / "r" / "report.json").read_text())["not_measured"]["style"]
+
+
+def test_places_of_one_knob_are_joined_in_their_order():
+    assert plots.knobs(["fidelity 1", "RFDN", "fidelity 0.25", "fidelity 0"]) == [
+        ["fidelity 0", "fidelity 0.25", "fidelity 1"]
+    ]
+    assert plots.knobs(["bicubic", "v1", "v2"]) == []
 
 
 @pytest.fixture

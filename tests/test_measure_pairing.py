@@ -115,9 +115,11 @@ def test_manifests_that_are_no_good(made, tmp_path, text, told):
         pairing.pair({"m": made["sharp"]}, made["truth"], style=made["truth"], manifest=rows)
 
 
-def test_one_style_may_serve_all(made):
-    cases = pairing.pair({"m": made["sharp"]}, made["truth"], style=made["blurred"] / "001.png")
-    assert {case.style.name for case in cases} == {"001.png"}
+def test_one_style_may_serve_all(made, tmp_path):
+    for rows in (None, manifest(tmp_path / "pairs.csv", "truth\n000\n001\n002\n")):
+        style = made["blurred"] / "001.png"
+        cases = pairing.pair({"m": made["sharp"]}, made["truth"], style=style, manifest=rows)
+        assert [case.style.name for case in cases] == ["001.png"] * 3
 
 
 def test_methods_are_called_by_what_tells_them_apart(tmp_path):

@@ -15,7 +15,7 @@ from upbrush.dataset import batches, scan
 from upbrush.errors import DataError
 from upbrush.streaming import Reader, Shards, expand, stream, stream_of
 
-RESTORE = {"sharp": 0, "repaint": 0, "crop_px": 16, "zoom": 1.0, "bicubic_share": 1.0}
+RESTORE = {"sharp": 0, "repaint": 0, "crop_px": 32, "zoom": 1.0, "bicubic_share": 1.0}
 
 
 def encoded(level, size=(16, 16)):
@@ -113,10 +113,10 @@ def test_a_run_that_goes_on_begins_another_pass(tmp_path):
 
 def test_streamed_batches_have_the_stated_shapes(tmp_path):
     write_shards(tmp_path / "shards", 2, 4)
-    config = tiny_config(data={"crop_px": 16, "repaint": 2}, train={"steps": 3})
+    config = tiny_config(data={"crop_px": 32, "repaint": 2}, train={"steps": 3})
     streamed = list(batches(scan([tmp_path / "shards"]), config, first_step=0))
     assert [len(batch.style) for batch in streamed] == [2, 2, 2]
-    assert all(batch.high.shape == (5, 3, 16, 16) for batch in streamed)
+    assert all(batch.high.shape == (5, 3, 32, 32) for batch in streamed)
     assert all((batch.fidelity[:2] == 1).all() and (batch.strength[:3] == 0).all() for batch in streamed)
 
 

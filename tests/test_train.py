@@ -3,6 +3,8 @@
 import copy
 import json
 import logging
+import math
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -309,6 +311,32 @@ def test_a_run_that_only_gives_nan_stops_and_says_so(tmp_path, data, monkeypatch
     monkeypatch.setattr(train, "objective", lambda x, *_, **told: (x.sum() * float("nan"), {"pixel": x.sum()}))
     with pytest.raises(WeightsError, match="not finite, 6 times in a row"):
         train.run(tiny_config(**RESTORE), data, tmp_path / "run")
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_step_that_breaks_weights_is_neither_kept_nor_saved(tmp_path, data, once, monkeypatch):
+    """The loss and the gradients were finite, so the next step finds out; by then it may be kept as good."""
+    follow, calls = train.Trainer._update_ema, []
+
+    def breaks(self):
+        calls.append(1)
+        if not once or len(calls) == 3:
+            with torch.no_grad():
+                self.generator.module.renderer.head.weight.fill_(math.inf)
+        follow(self)
+
+    monkeypatch.setattr(train.Trainer, "_update_ema", breaks)
+    if once:
+        monkeypatch.setattr(train, "SNAPSHOT_STEPS", 1)
+    with nullcontext() if once else pytest.raises(WeightsError, match="6 times in a row"):
+        train.run(tiny_config(**RESTORE, train={"steps": 20}), data, tmp_path / "run")
+    assert all(torch.isfinite(v).all() for v in tensors(tmp_path / "run").values())
+
+
+def test_a_damaged_state_is_said_in_one_line(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"no zip at all")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        weights.load_state(tmp_path / "state.pt")
 
 
 def test_the_average_starts_from_the_net_and_follows_it(tmp_path, data):

@@ -7,9 +7,9 @@ import difflib
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from upbrush.degrade import Degradation
 from upbrush.errors import ConfigError
@@ -36,7 +36,7 @@ class ModelConfig(Settings):
 class DataConfig(Settings):
     """Which pictures are drawn, and how they are cut."""
 
-    crop_px: int = Field(192, ge=16, multiple_of=4, description="side of the high crops, pixels")
+    crop_px: int = Field(192, ge=32, multiple_of=4, description="side of the high crops, pixels")
     restore: int = Field(8, ge=0, description="pictures a batch restored at fidelity 1: pixel loss only, cheap")
     sharp: int = Field(2, ge=0, description="pictures a batch restored at a fidelity drawn from [0, 1)")
     repaint: int = Field(4, ge=0, description="pictures a batch repainted in a style")
@@ -160,6 +160,15 @@ class Config(Settings):
     game: GameConfig = GameConfig()
     train: TrainConfig = TrainConfig()
 
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.data.pictures:
+            raise ValueError("data.restore, data.sharp and data.repaint are all 0; a batch wants a picture")
+        least = 4 * self.game.patch_px  # a patch of the larger size, and one beside it that it is judged by
+        if self.game.weight and self.data.sharp + self.data.repaint and self.data.crop_px < least:
+            raise ValueError(f"data.crop_px is {self.data.crop_px}; a game with these patches takes {least} or more")
+        return self
+
 
 def load(path: Path | None = None, changes: Sequence[str] = ()) -> Config:
     """Read a recipe, with changes such as "train.steps=2000" on top.
@@ -189,6 +198,8 @@ def check(tree: dict[str, Any], source: str) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        if not where:  # settings that do not go together
+            raise ConfigError(f"{source}: {first['msg'].removeprefix('Value error, ')}") from None
         hint = ""
         if first["type"] == "extra_forbidden":
             close = difflib.get_close_matches(where, _keys(Config), 1, 0.4)

@@ -7,7 +7,6 @@ kind. A pattern or an address of shards, or a folder of them, is streamed (strea
 """
 
 import io
-import json
 import logging
 import signal
 import tarfile
@@ -24,7 +23,7 @@ from PIL import Image
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from upbrush import crops, leaves, patterns, photographs
+from upbrush import crops, leaves, patterns, photographs, streaming
 from upbrush.config import Config
 from upbrush.degrade import bicubic, degrade
 from upbrush.errors import DataError
@@ -97,8 +96,9 @@ def scan(paths: Sequence[Path | str]) -> list[Entry]:
         path = Path(source)
         if path.is_dir():
             entries += _scan_folder(path)
-        elif path.is_file():
-            entries += _scan_shard(path)
+        elif path.is_file():  # what is packed cannot be read at any place, only from its beginning
+            is_packed = path.name.lower().endswith((".tar.gz", ".tgz"))
+            entries += [stream_of([path])] if is_packed else _scan_shard(path)
         elif is_pattern(source):
             entries.append(expand(source))
         else:
@@ -122,20 +122,20 @@ def _scan_folder(path: Path) -> list[Entry]:
 def _scan_shard(path: Path) -> list[Indexed]:
     pictures, notes = {}, {}
     try:
-        with tarfile.open(path) as shard:
+        with tarfile.open(path, "r:") as shard:
             for member in shard:
                 stem, _, ending = member.name.rpartition(".")
                 if f".{ending.lower()}" in ENDINGS:
                     pictures[stem] = member
                 elif ending == "json" and (file := shard.extractfile(member)):
-                    notes[stem] = json.loads(file.read())
-    except (tarfile.TarError, OSError, json.JSONDecodeError, EOFError) as error:
+                    notes[stem] = streaming.noted_kind(file.read())
+    except (tarfile.TarError, OSError, EOFError) as error:
         reason = str(error).splitlines()[0]  # tarfile tells each way of opening it on a line of its own
         raise DataError(f"{path}: is not a whole tar shard ({reason}); expected pictures, each with a .json") from None
     if not pictures:
         raise DataError(f"{path}: holds no picture; expected {', '.join(sorted(ENDINGS))}")
     return [
-        Indexed(path, f"{path.name}:{m.name}", notes.get(stem, {}).get("kind", path.stem), m.offset_data, m.size)
+        Indexed(path, f"{path.name}:{m.name}", notes.get(stem) or path.stem, m.offset_data, m.size)
         for stem, m in pictures.items()
     ]
 

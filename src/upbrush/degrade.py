@@ -57,7 +57,7 @@ class Round(BaseModel):
 
 
 class Degradation(BaseModel):
-    """How low pictures are made for training; the defaults are of the shipped models."""
+    """How low pictures are made for training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -77,7 +77,7 @@ class Degradation(BaseModel):
             blur=0.2, sigma_px=(0.2, 0.8), resize_up=0.4, resize_keep=0.3, resize_factor=(0.8, 1.3),
             noise_levels=(4.0, 12.0), poisson_scale=(0.3, 0.9), quality=(60.0, 95.0),
         ),
-        description="second round, milder; resize is relative to the low size",
+        description="second round, less blurred; resize is relative to the low size",
     )  # fmt: skip
     last_sinc: Probability = Field(0.05, description="probability of a last sinc filter on the low picture")
 

@@ -2,6 +2,7 @@
 
 UpbrushError                  anything a user can mend; the command line prints it in one line and exits with 2
 ├── PictureError              a picture that cannot be read, painted or written
+├── ClipError                 a clip that cannot be read, painted or written
 ├── StyleError                a style that cannot be found, read or used with this model
 ├── WeightsError              a model or checkpoint that is missing, damaged or of another shape
 ├── ConfigError               a setting, recipe or option out of its range

@@ -82,13 +82,13 @@ def deal(output: Tensor, batch: Batch, config: GameConfig, generator: torch.Gene
     dealt = Deal([], [], [], weight)
     for wide in (config.patch_px, 2 * config.patch_px):
         places = _places(output.shape[2], output.shape[3], wide, generator)
-        number = min(config.patches, len(places) // 2)
+        styles = _places(batch.style.shape[2], batch.style.shape[3], wide, generator) if count else places
+        number = min(config.patches, len(places) // 2, len(styles) // 2)
         judged, others = places[:number], places[number : 2 * number]
         real, reference = _cut(batch.high[sharp], judged, wide), _cut(batch.high[sharp], others, wide)
         if count:
-            places = _places(batch.style.shape[2], batch.style.shape[3], wide, generator)
-            real = torch.cat([real, _cut(batch.style, places[:number], wide)])
-            reference = torch.cat([reference, _cut(batch.style, places[number : 2 * number], wide)])
+            real = torch.cat([real, _cut(batch.style, styles[:number], wide)])
+            reference = torch.cat([reference, _cut(batch.style, styles[number : 2 * number], wide)])
         patches = [real, _cut(output[rows], judged, wide), reference]
         for pile, cut in zip(dealt[:3], patches, strict=True):
             reduced = F.avg_pool2d(cut.flatten(0, 1), wide // config.patch_px)
@@ -184,8 +184,10 @@ class Game:
         ours, theirs = ([x.chunk(2, 1)[place] for x in logits] for place in range(2))
         judge = hinge if self.config.loss == "hinge" else relativistic
         loss = judge(ours, theirs, dealt.weight)
-        won = torch.cat([(a > b).float() for a, b in zip(ours, theirs, strict=True)], 1).mean()
-        terms = {"discriminator": float(loss.detach()), "accuracy": float(won)}
+        terms = {"discriminator": float(loss.detach())}
+        if dealt.weight.any():  # as the losses are weighed: what is out of the game is not won
+            won = _mean([(a > b).float() for a, b in zip(ours, theirs, strict=True)], dealt.weight)
+            terms["accuracy"] = float(won)
         if penalised:
             r1, r2 = (gradient_penalty(x, y, dealt.weight) for x, y in ((ours, real), (theirs, fake)))
             terms |= {"r1": float(r1.detach()), "r2": float(r2.detach())}

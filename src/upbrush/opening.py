@@ -85,8 +85,8 @@ def refuse_films(image: Any) -> None:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format in _FILMS:
         raise PictureError(
-            f"is an animated {_FILMS[image.format]} of {frames} frames; save them as pictures and paint their folder "
-            "(`upbrush video` is still to come)"
+            f"is an animated {_FILMS[image.format]} of {frames} frames; `upbrush video` paints it, "
+            "and one picture of it, saved, is painted here"
         )
     if frames > 1 and image.format == "TIFF":
         pages = 0

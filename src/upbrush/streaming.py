@@ -157,7 +157,7 @@ def _pictures(url: str, kind: str) -> Generator[Streamed, None, None]:
         with _opened(url) as file:
             parts = tar_file_expander([{"url": url, "stream": file}])
             for sample in group_by_keys(parts, keys=_stem_and_ending):
-                noted = _kind(sample.get("json")) or kind
+                noted = noted_kind(sample.get("json")) or kind
                 for ending, data in sample.items():
                     if f".{ending}" in ENDINGS:
                         yield Streamed(f"{shard}:{sample['__key__']}.{ending}", noted, data)
@@ -194,7 +194,8 @@ def _stem_and_ending(name: str) -> tuple[str | None, str | None]:
     return (stem, ending) if dot else (None, None)
 
 
-def _kind(note: bytes | None) -> str | None:
+def noted_kind(note: bytes | None) -> str | None:
+    """The kind of picture that a shard's JSON notes, or None where it notes none."""
     try:
         kind = json.loads(note).get("kind") if note else None
     except (ValueError, AttributeError):  # not JSON, or no table

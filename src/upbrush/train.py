@@ -203,13 +203,13 @@ class Trainer:
         if self._agreed(bool(broken)):
             self._roll_back(broken)
             return {}, output.detach()
+        if self.step % SNAPSHOT_STEPS == 0:  # before it: with these weights losses were finite, with the next who knows
+            self._snapshot()
         self.optimiser.step()
         self.keeping.pull(self.generator, rate)
         if game is not None:
             game.optimiser.step()
         self._update_ema()
-        if self.step % SNAPSHOT_STEPS == 0:
-            self._snapshot()
         return values, output.detach()
 
     def _discriminate(
@@ -251,6 +251,7 @@ class Trainer:
         self.rollbacks += 1
         names = ", ".join(broken) or "a loss on another process"
         self.broken[names] = self.broken.get(names, 0) + 1
+        self._restore(self.good)  # also before giving up, when what is there is saved
         if self.rollbacks > MOST_ROLLBACKS:
             raise WeightsError(
                 f"step {self.step}: {names} is not finite, {self.rollbacks} times in a row; "
@@ -259,7 +260,6 @@ class Trainer:
         log.warning(
             "step %d: %s is not finite; back to the last good state, learning rates times %.2g", self.step, names, CUT
         )
-        self._restore(self.good)
 
     def _networks(self) -> dict[str, Any]:
         networks = {

@@ -106,7 +106,7 @@ class Comparison:
 
     def _names(self, one: PlannedSet) -> list[pairing.Names]:
         if one.pairs is not None:
-            return pairing.listed(one.pairs, one.style is not None)
+            return pairing.listed(one.pairs, one.style is not None and not one.style.is_file())
         return [pairing.Names(name, name, name, name) for name in pairing.pictures(one.truth)]
 
     def _ours(self, one: PlannedSet, begun: Told, done: Callable[[], None]) -> Path:

@@ -85,7 +85,8 @@ def pair(
     truths, lows, styles = _index(truth, faults), _index(low, faults), _index(style, faults)
     if faults:
         raise DataError("; ".join(faults))
-    names = listed(manifest, style is not None) if manifest else _same_names(found, truths, faults)
+    several = style is not None and not style.is_file()
+    names = listed(manifest, several) if manifest else _same_names(found, truths, faults)
     cases = []
     for one in names:
         files = {name: _take(found[name], one.output, outputs[name], faults) for name in outputs}
@@ -161,7 +162,7 @@ def _same_names(found: Mapping[str, Mapping[str, Path]], truths: Mapping[str, Pa
 
 
 def listed(manifest: Path, styled: bool) -> list[Names]:
-    """The rows of a manifest. styled: does each need a style? Raises ConfigError for one that cannot be read."""
+    """The rows of a manifest. styled: does each have a style of its own? Raises ConfigError for what cannot be read."""
     try:
         with open(manifest, encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -176,7 +177,7 @@ def listed(manifest: Path, styled: bool) -> list[Names]:
     for number, row in enumerate(rows, 2):
         cells = {key: _bare(value) for key, value in row.items() if key in COLUMNS and value}
         truth, style = cells.get("truth") or cells.get("content"), cells.get("style")
-        if not truth or (styled and not style):
+        if not truth or (styled and not (style or cells.get("output"))):
             raise ConfigError(f"{manifest}: line {number} has no {'style' if truth else 'truth'}; fill it in")
         output = cells.get("output") or (f"{truth}_{style}" if style else truth)
         names.append(Names(output, truth, style, cells.get("low", truth)))

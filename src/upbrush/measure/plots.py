@@ -1,6 +1,7 @@
 """A report's plots as SVG: distributions, the distortion-perception plane, the spectrum, quality against speed."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,8 +40,8 @@ def draw(summary: Summary, seconds: Mapping[str, float]) -> dict[str, str]:
         plots[name] = plane(summary, x, y)
     plots["Sharpness spectrum"] = spectra(summary)
     timed = {method: seconds[method] for method in summary.methods if method in seconds}
-    quality = next(key for key in (*QUALITY, x) if key in summary.means[summary.methods[0]])
-    if len(timed) > 1:
+    quality = next((key for key in (*QUALITY, x) if key in summary.means[summary.methods[0]]), None)
+    if quality and len(timed) > 1:
         plots["Quality against speed"] = against_speed(summary, quality, timed)
     return plots
 
@@ -90,7 +91,10 @@ def _strip(axes: Axes, summary: Summary, method: str, key: str, line: int, rng: 
 
 
 def plane(summary: Summary, x: str, y: str) -> str:
-    """Means with their intervals in two metrics (Blau & Michaeli, CVPR 2018); best is up and to the right."""
+    """Means with their intervals in two metrics (Blau & Michaeli, CVPR 2018); best is up and to the right.
+
+    Methods that are called alike but for a number, as "fidelity 0.25", are places of one knob: a curve joins them.
+    """
     with rc_context(STYLE):
         figure = Figure((6.2, 4.2), layout="constrained")
         axes = figure.add_subplot()
@@ -101,6 +105,9 @@ def plane(summary: Summary, x: str, y: str) -> str:
                 across.value, up.value, _arms(up.value, up.low, up.high), _arms(across.value, across.low, across.high),
                 "o", color=tint, capsize=3, elinewidth=1, markersize=6, label=method,
             )  # fmt: skip
+        for stops in knobs(summary.methods):
+            points = [(summary.means[method][x].value, summary.means[method][y].value) for method in stops]
+            axes.plot(*zip(*points, strict=True), color="#999999", linewidth=1, zorder=0)
         for key, limits in ((x, axes.invert_xaxis), (y, axes.invert_yaxis)):
             if BY_KEY[key].better == "lower":
                 limits()
@@ -108,6 +115,15 @@ def plane(summary: Summary, x: str, y: str) -> str:
         axes.set_ylabel(f"{_label(BY_KEY[y])}, better upwards")
         figure.legend(loc="outside right upper", frameon=False, fontsize=8)
         return _svg(figure)
+
+
+def knobs(methods: Sequence[str]) -> list[list[str]]:
+    """Methods that are three or more places of one knob: called alike but for a number at the end, by which they go."""
+    places: dict[str, list[tuple[float, str]]] = {}
+    for method in methods:
+        if found := re.fullmatch(r"(.*[^\d.])(\d+(?:\.\d+)?)", method):
+            places.setdefault(found[1], []).append((float(found[2]), method))
+    return [[method for _, method in sorted(stops)] for stops in places.values() if len(stops) > 2]
 
 
 def spectra(summary: Summary) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from upbrush.errors import DataError
 
-VERSION = 3  # of what the numbers mean; rows of another version are measured again
+VERSION = 4  # of what the numbers mean; rows of another version are measured again
 
 
 @dataclass
