@@ -149,7 +149,12 @@
 #   bk  3,006 steps  for 3,600 seconds; lr 6e-4, half-life 150
 #   .                the mean: 0.7 of bk and 0.3 of version 1.16
 #   bn    995 steps  for 1,380 seconds, with fidelity_power 1.5, game.weight 40, game.until 0.3; lr 4e-4, half-life 100
-# bn is runs/weights/bn.safetensors, in half precision. Until here, sharp.toml had no ghost, and nothing restored was charged with it.
+# Until here, sharp.toml had no ghost, and nothing restored was charged with it. From here on low pictures are as blurred and as noisy
+# as val's (docs/log.md, 61); faces, photographs, art .36, .40, .24:
+#   .                the mean: half of bn and half of version 1.16
+#   bo  1,000 steps  for 1,420 of 4,000 seconds (stopped), with fidelity_power 1.4, game.weight 25, game.until 0.4; lr 6e-4, half-life 150
+#   bp  2,985 steps  for 3,000 seconds, the same, but perceptual 350, pixel 220, identity 56, ghost 5000; .34, .39, .27
+# bp is runs/weights/bp.safetensors, in half precision; bn's are in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
