@@ -154,7 +154,13 @@
 #   .                the mean: half of bn and half of version 1.16
 #   bo  1,000 steps  for 1,420 of 4,000 seconds (stopped), with fidelity_power 1.4, game.weight 25, game.until 0.4; lr 6e-4, half-life 150
 #   bp  2,985 steps  for 3,000 seconds, the same, but perceptual 350, pixel 220, identity 56, ghost 5000; .34, .39, .27
-# bp is runs/weights/bp.safetensors, in half precision; bn's are in git's history.
+#   bq    850 steps  restoring.toml for 480 seconds, with what bm was given: identity 12, weight_decay 0.3, lr 5e-4, warm-up 20, half-life 60,
+#                    keep 40
+#   .                the mean: 0.75 of bq and 0.25 of version 1.16
+#   br    893 steps  smooth.toml for 840 seconds, with repaint 4, content 18, style 1200, identity 10, lr 5e-4, warm-up 10, half-life 50
+#   .                the mean: 0.35 of what it began from and 0.65 of br
+# Version 1.17 (60a40e06045c) is that, with the library of 1.16 brought along (`upbrush export`). Weights of bn and bp
+# (runs/weights until then) are in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
