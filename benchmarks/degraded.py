@@ -19,6 +19,7 @@ import record
 import torch
 from fidelity import tensor
 from numpy.typing import NDArray
+from scipy.fft import dctn
 
 from upbrush import picture
 from upbrush.config import load
@@ -27,6 +28,7 @@ from upbrush.degrade import Degradation, bicubic, degrade
 
 RINGS = ((0.03, 0.08), (0.1, 0.15), (0.2, 0.25), (0.3, 0.35), (0.4, 0.45), (0.5, 0.6))  # cycles per low px
 PERCENTILES = (10, 50, 90)
+NOTHING = 0.6  # of 255; rounding to whole pixels leaves about 0.3 of a coefficient that JPEG had made zero
 TO_YCC = np.array([(0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813)])  # BT.601, as JFIF
 
 
@@ -53,6 +55,16 @@ def rings(low: torch.Tensor, clean: torch.Tensor) -> NDArray[np.float64]:
     return told
 
 
+def emptied(low: torch.Tensor) -> NDArray[np.float64]:
+    """Share of coefficients of JPEG's blocks that are nothing: middle, high ones. low: (1, 3, H, W) in [0, 1]."""
+    light = 255 * (low[0].permute(1, 2, 0).double().numpy() @ TO_YCC[0])
+    rows, columns = light.shape[0] // 8, light.shape[1] // 8
+    blocks = light[: 8 * rows, : 8 * columns].reshape(rows, 8, columns, 8).swapaxes(1, 2)
+    nothing = abs(dctn(blocks, axes=(2, 3), norm="ortho")) < NOTHING
+    order = np.add.outer(np.arange(8), np.arange(8))
+    return np.array([nothing[..., which].mean() for which in ((order >= 2) & (order < 6), order >= 6)])
+
+
 def pairs(high: Path, low: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """High pictures and the low ones of the same name: (1, 3, H, W) in [0, 1] each, the first four times as large."""
     for path in sorted(low.iterdir()):
@@ -75,11 +87,14 @@ def main() -> None:
     theirs, ours = [], []
     for high, low in pairs(told.high, told.low):
         clean = bicubic(high)
-        theirs.append(rings(low, clean))
+        theirs.append((rings(low, clean), emptied(low)))
         for draw in range(told.draws):
             generator = torch.Generator().manual_seed(1000 * draw + len(theirs))
-            ours.append(rings(degrade(high, generator, settings=settings), clean))
-    folder, training = (np.percentile(np.stack(x), PERCENTILES, axis=0) for x in (theirs, ours))
+            made = degrade(high, generator, settings=settings)
+            ours.append((rings(made, clean), emptied(made)))
+    (folder, their_zeros), (training, our_zeros) = (
+        [np.percentile(np.stack(kind), PERCENTILES, axis=0) for kind in zip(*x, strict=True)] for x in (theirs, ours)
+    )
     rows = []
     for channel, name in enumerate(("lightness", "colour")):
         for ring, (least, most) in enumerate(RINGS):
@@ -90,9 +105,15 @@ def main() -> None:
             ]
             rows.append((f"{name}, {least} to {most}", *cells))
     record.show(("cycles per px", "transfer: folder", "training", "noise: folder", "training"), rows)
+    rows = [
+        (name, *(" / ".join(f"{value:.2f}" for value in source[:, kind]) for source in (their_zeros, our_zeros)))
+        for kind, name in enumerate(("middle", "high"))
+    ]
+    record.show(("coefficients of blocks that are nothing", "folder", "training"), rows)
     facts = record.circumstances(torch.get_num_threads())
     result = {"circumstances": facts, "percentiles": PERCENTILES, "rings": RINGS}
-    print(record.write("degraded", result | {"folder": folder.tolist(), "training": training.tolist()}))
+    result |= {"folder": folder.tolist(), "training": training.tolist()}
+    print(record.write("degraded", result | {"folder nothing": their_zeros.tolist(), "nothing": our_zeros.tolist()}))
 
 
 if __name__ == "__main__":

@@ -151,6 +151,17 @@ def test_each_step_alone_changes_the_picture_but_not_its_mean_colour(which: str,
     assert float((low.mean((2, 3)) - quiet.mean((2, 3))).abs().max()) < 0.02
 
 
+@pytest.mark.parametrize("last", [0.0, 1.0])
+def test_pictures_compressed_last_are_fresh_from_jpeg(last: float) -> None:
+    """JPEG again, at the same quality, changes next to nothing of them, and much of those that were shrunk since."""
+    squeezed = QUIET.model_copy(update={"compression": 1.0, "webp": 0.0, "chroma_half": 0.0, "quality": (60.0, 60.0)})
+    rounds = {"first": QUIET, "second": squeezed.model_copy(update={"resize_keep": 0.0, "resize_up": 1.0})}
+    settings = Degradation(damage=NO_DAMAGE, last_sinc=0, compressed_last=last, **rounds)
+    lows = degrade(drawn_picture(192, 192).expand(4, -1, -1, -1), seeded(3), settings=settings)
+    apart = [float((jpeg(low, 60, chroma_half=False) - low).abs().mean()) * 255 for low in lows]
+    assert max(apart) < 0.3 if last else min(apart) > 0.6, apart
+
+
 def test_grey_noise_is_the_same_in_every_channel() -> None:
     noisy = QUIET.model_copy(update={"noise": 1.0, "poisson": 0.0, "grey": 1.0, "noise_levels": (8.0, 8.0)})
     settings = Degradation(damage=NO_DAMAGE, first=QUIET, second=noisy, last_sinc=0)
