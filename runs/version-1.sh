@@ -157,10 +157,18 @@
 #   bq    850 steps  restoring.toml for 480 seconds, with what bm was given: identity 12, weight_decay 0.3, lr 5e-4, warm-up 20, half-life 60,
 #                    keep 40
 #   .                the mean: 0.75 of bq and 0.25 of version 1.16
-#   br    893 steps  smooth.toml for 840 seconds, with repaint 4, content 18, style 1200, identity 10, lr 5e-4, warm-up 10, half-life 50
+#   br    893 steps  smooth.toml for 840 seconds, with crop_px 192, repaint 4, content 18, style 1200, compile, half-life 50
 #   .                the mean: 0.35 of what it began from and 0.65 of br
 # Version 1.17 (60a40e06045c) is that, with the library of 1.16 brought along (`upbrush export`). Weights of bn and bp
-# (runs/weights until then) are in git's history.
+# (runs/weights until then) are in git's history. From here on 95 % of low pictures come fresh from JPEG (docs/log.md, 62):
+#   .                the mean: 0.4 of version 1.17 and 0.6 of bp
+#   bs  2,548 steps  sharp.toml for 2,750 seconds, as bp, but perceptual 420, identity 70, lr 5e-4
+#   bt    733 steps  restoring.toml for 440 seconds, as bq
+#   .                the mean: 0.75 of bt and 0.25 of version 1.17
+#   bu    736 steps  smooth.toml for 500 seconds, as br, but half-life 40
+#   .                the mean: 0.4 of what it began from and 0.6 of bu
+# Version 1.18 (0c251b38febd) is that, with the library of 1.17 brought along (`upbrush export`). bs is
+# runs/weights/bs.safetensors, in half precision, to go on from.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
