@@ -167,8 +167,10 @@
 #   .                the mean: 0.75 of bt and 0.25 of version 1.17
 #   bu    736 steps  smooth.toml for 500 seconds, as br, but half-life 40
 #   .                the mean: 0.4 of what it began from and 0.6 of bu
-# Version 1.18 (0c251b38febd) is that, with the library of 1.17 brought along (`upbrush export`). bs is
-# runs/weights/bs.safetensors, in half precision, to go on from.
+# Version 1.18 (0c251b38febd) is that, with the library of 1.17 brought along (`upbrush export`).
+# From bs, not shipped:
+#   bv    845 steps  sharp.toml for 1,000 seconds, as bs, but perceptual 600, identity 90, game.until 0.5, half-life 80
+# bv is runs/weights/bv.safetensors, in half precision, to go on from.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
