@@ -1,13 +1,16 @@
 """Are the low pictures that training makes as blurred, and as noisy, as those of a folder?
 
     python benchmarks/degraded.py --high val/photos --low val/low-real/photos [--recipe recipes/small.toml] [--draws 3]
+                                  [--damaged]
 
 Every picture of --high is degraded, its damage left out, and both that and the low picture of the same name in --low
 are compared with its clean bicubic reduction. Told are two things of each ring of spatial frequencies, of lightness
 (BT.601) and of colour: transfer, the share of the clean picture's amplitude that is left (1: all; a gain found from the
 cross spectrum, which noise does not bias), and noise, the deviation of what is not explained by it, in levels of 255 as
-of white noise; of both the 10th, 50th and 90th percentile over pictures. PSNR cannot tell one from the other:
-training's pictures had the folder's while they were more blurred and less noisy (docs/log.md, 61).
+of white noise; whether JPEG was the last thing done to it, by the share of coefficients of its 8x8 blocks that are
+nothing; and PSNR-Y of its bicubic enlargement. Of all the 10th, 50th and 90th percentile over pictures. PSNR cannot
+tell one from the other: training's pictures had the folder's while they were more blurred and less noisy, and half of
+them were shrunk after they had been compressed (docs/log.md, 61 and 62).
 """
 
 import argparse
@@ -19,12 +22,14 @@ import record
 import torch
 from fidelity import tensor
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.fft import dctn
 
 from upbrush import picture
 from upbrush.config import load
 from upbrush.damage import Damage
 from upbrush.degrade import Degradation, bicubic, degrade
+from upbrush.measure import distortion
 
 RINGS = ((0.03, 0.08), (0.1, 0.15), (0.2, 0.25), (0.3, 0.35), (0.4, 0.45), (0.5, 0.6))  # cycles per low px
 PERCENTILES = (10, 50, 90)
@@ -65,6 +70,19 @@ def emptied(low: torch.Tensor) -> NDArray[np.float64]:
     return np.array([nothing[..., which].mean() for which in ((order >= 2) & (order < 6), order >= 6)])
 
 
+def enlarged(low: torch.Tensor, high: torch.Tensor) -> float:
+    """PSNR-Y of the low picture's bicubic enlargement, dB, 4 px of border left out. Both (1, 3, H, W) in [0, 1]."""
+    small, large = ((255 * x[0]).round().byte().permute(1, 2, 0).numpy() for x in (low, high))
+    plain = np.asarray(Image.fromarray(small).resize(large.shape[1::-1], Image.Resampling.BICUBIC))
+    return distortion.psnr(*(distortion.luma(x.astype(np.float64)) for x in (plain, large)), 4)
+
+
+def measured(low: torch.Tensor, clean: torch.Tensor, high: torch.Tensor) -> tuple[NDArray[np.float64], ...]:
+    """All that is told of a picture: its rings, its empty coefficients, PSNR-Y and how much more the clean one has."""
+    psnr = enlarged(low, high)
+    return rings(low, clean), emptied(low), np.array([psnr, enlarged(clean.clamp(0, 1), high) - psnr])
+
+
 def pairs(high: Path, low: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """High pictures and the low ones of the same name: (1, 3, H, W) in [0, 1] each, the first four times as large."""
     for path in sorted(low.iterdir()):
@@ -80,21 +98,23 @@ def main() -> None:
     parser.add_argument("--low", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, help="whose degradation is measured; without, the defaults")
     parser.add_argument("--draws", type=int, default=3, help="of each picture")
+    parser.add_argument("--damaged", action="store_true", help="with the recipe's damage")
     told = parser.parse_args()
+    settings: Degradation = load(told.recipe).degradation
     # Damage is left out: a fold or a stain is noise by this measure, and the folder may have none.
     undamaged = Damage(halftone=0, grain=0, fading=0, stains=0, cracks=0, creases=0, scratches=0, dust=0)
-    settings: Degradation = load(told.recipe).degradation.model_copy(update={"damage": undamaged})
+    if not told.damaged:
+        settings = settings.model_copy(update={"damage": undamaged})
     theirs, ours = [], []
     for high, low in pairs(told.high, told.low):
         clean = bicubic(high)
-        theirs.append((rings(low, clean), emptied(low)))
+        theirs.append(measured(low, clean, high))
         for draw in range(told.draws):
             generator = torch.Generator().manual_seed(1000 * draw + len(theirs))
-            made = degrade(high, generator, settings=settings)
-            ours.append((rings(made, clean), emptied(made)))
-    (folder, their_zeros), (training, our_zeros) = (
-        [np.percentile(np.stack(kind), PERCENTILES, axis=0) for kind in zip(*x, strict=True)] for x in (theirs, ours)
-    )
+            ours.append(measured(degrade(high, generator, settings=settings), clean, high))
+    stacks = [[np.stack(kind) for kind in zip(*source, strict=True)] for source in (theirs, ours)]
+    of_each = [[np.percentile(kind, PERCENTILES, axis=0) for kind in stack] for stack in stacks]
+    (folder, *_), (training, *_) = of_each
     rows = []
     for channel, name in enumerate(("lightness", "colour")):
         for ring, (least, most) in enumerate(RINGS):
@@ -105,15 +125,19 @@ def main() -> None:
             ]
             rows.append((f"{name}, {least} to {most}", *cells))
     record.show(("cycles per px", "transfer: folder", "training", "noise: folder", "training"), rows)
+    names = (("middle coefficients that are nothing", "high ones"), ("PSNR-Y, dB", "lost to the clean reduction, dB"))
     rows = [
-        (name, *(" / ".join(f"{value:.2f}" for value in source[:, kind]) for source in (their_zeros, our_zeros)))
-        for kind, name in enumerate(("middle", "high"))
+        (name, *(" / ".join(f"{value:.2f}" for value in source[kind][:, place]) for source in of_each))
+        for kind, pair in enumerate(names, start=1)
+        for place, name in enumerate(pair)
     ]
-    record.show(("coefficients of blocks that are nothing", "folder", "training"), rows)
+    rows.append(("PSNR-Y, dB, mean", *(f"{stack[2][:, 0].mean():.2f}" for stack in stacks)))
+    record.show(("", "folder", "training"), rows)
     facts = record.circumstances(torch.get_num_threads())
     result = {"circumstances": facts, "percentiles": PERCENTILES, "rings": RINGS}
-    result |= {"folder": folder.tolist(), "training": training.tolist()}
-    print(record.write("degraded", result | {"folder nothing": their_zeros.tolist(), "nothing": our_zeros.tolist()}))
+    for name, source in zip(("folder", "training"), of_each, strict=True):
+        result[name] = dict(zip(("rings", "nothing", "psnr_y"), (kind.tolist() for kind in source), strict=True))
+    print(record.write("degraded", result))
 
 
 if __name__ == "__main__":

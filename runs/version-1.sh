@@ -160,7 +160,7 @@
 #   br    893 steps  smooth.toml for 840 seconds, with crop_px 192, repaint 4, content 18, style 1200, compile, half-life 50
 #   .                the mean: 0.35 of what it began from and 0.65 of br
 # Version 1.17 (60a40e06045c) is that, with the library of 1.16 brought along (`upbrush export`). Weights of bn and bp
-# (runs/weights until then) are in git's history. From here on 95 % of low pictures come fresh from JPEG (docs/log.md, 62):
+# (runs/weights until then) are in git's history. From here on 95 % of low pictures are compressed last (docs/log.md, 62):
 #   .                the mean: 0.4 of version 1.17 and 0.6 of bp
 #   bs  2,548 steps  sharp.toml for 2,750 seconds, as bp, but perceptual 420, identity 70, lr 5e-4
 #   bt    733 steps  restoring.toml for 440 seconds, as bq

@@ -64,12 +64,12 @@ class Degradation(BaseModel):
     # Chosen to be about as hard as the validation set's own degraded pictures, as blurred and as noisy at each spatial
     # frequency, and as often fresh from JPEG (`benchmarks/degraded.py`): with more blur and less noise PSNR is the
     # same, and what has learnt from that takes noise for detail. PSNR-Y of their bicubic enlargement, dB, over 24
-    # pictures each (ours: 2 draws):       faces  photos  art
+    # pictures each (ours: --draws 2):     faces  photos  art
     #   clean bicubic                      29.94  27.91   27.30
     #   validation set, degraded           27.72  26.38   25.68
-    #   these defaults, no damage          27.94  26.37   25.92
-    #   these defaults                     27.42  26.27   25.67
-    # Undamaged the hardest and the easiest tenth lose 3.3 and 0.9 dB on faces (validation set: 3.4 and 1.4).
+    #   these defaults, no damage          27.89  26.23   25.87
+    #   these defaults                     27.35  25.98   25.59
+    # Undamaged the hardest and the easiest tenth lose 3.1 and 0.9 dB on faces (validation set: 3.4 and 1.4).
     damage: Damage = Field(default_factory=Damage, description="the damage of old prints, films and paintings")
     first: Round = Field(default_factory=Round, description="first round; resize is relative to the high size")
     second: Round = Field(
