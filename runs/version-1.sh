@@ -168,9 +168,17 @@
 #   bu    736 steps  smooth.toml for 500 seconds, as br, but half-life 40
 #   .                the mean: 0.4 of what it began from and 0.6 of bu
 # Version 1.18 (0c251b38febd) is that, with the library of 1.17 brought along (`upbrush export`).
-# From bs, not shipped:
+# From bs, not from version 1.18 (docs/log.md, 62 and 63):
 #   bv    845 steps  sharp.toml for 1,000 seconds, as bs, but perceptual 600, identity 90, game.until 0.5, half-life 80
-# bv is runs/weights/bv.safetensors, in half precision, to go on from.
+#   bw  2,591 steps  for 2,800 seconds, as bv, but perceptual 560, half-life 150
+#   bx    840 steps  restoring.toml for 480 seconds, as bq
+#   .                the mean: 0.75 of bx and 0.25 of version 1.18
+#   by    911 steps  smooth.toml for 560 seconds, as bu
+#   .                the mean: 0.4 of what it began from and 0.6 of by
+# Version 1.19 (1c02ab73af42) is that. Its library has the means of two, half each (as upbrush style blend gives them): the library
+# of 1.18, brought along (`upbrush export`), and what runs/library.py makes of it with --set loss.grid=200, but leonardo, munch and
+# seurat by fit.toml as it is, and el-greco, monet and renoir with that, loss.ghost=6500 and loss.halo=36000.
+# bw is runs/weights/bw.safetensors, in half precision, to go on from.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail
