@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--out", "-o", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[], dest="changes", help="as game.weight=8, of tune.toml")
     for name in ("features", "faces"):
         parser.add_argument(f"--{name}", type=Path, default=os.environ.get(f"UPBRUSH_{name.upper()}"))
     told = parser.parse_args()
@@ -80,9 +80,9 @@ def main() -> None:
         (before / "weights.safetensors").symlink_to(MODEL_DIR / "weights.safetensors")
     upbrush = [sys.executable, "-m", "upbrush", "train", "--from", "shipped", "--data", str(told.out / "tuned")]
     networks = [word for name in ("features", "faces") if (path := getattr(told, name)) for word in (f"--{name}", path)]
-    changes = [word for change in told.set for word in ("--set", change)]
-    length = ["--out", str(after), "--minutes", str(told.minutes)]
-    subprocess.run([*upbrush, *map(str, networks), *changes, *length], check=True)
+    upbrush += ["--out", str(after), "--minutes", str(told.minutes)]
+    upbrush += [word for change in told.changes for word in ("--set", change)]
+    subprocess.run([*upbrush, *map(str, networks)], check=True)
     found = []
     for folder in (before, after):
         ablations.paint(folder, told.val, told.pairs)
