@@ -178,7 +178,14 @@
 # Version 1.19 (1c02ab73af42) is that. Its library has the means of two, half each (as upbrush style blend gives them): the library
 # of 1.18, brought along (`upbrush export`), and what runs/library.py makes of it with --set loss.grid=200, but leonardo, munch and
 # seurat by fit.toml as it is, and el-greco, monet and renoir with that, loss.ghost=6500 and loss.halo=36000.
-# bw is runs/weights/bw.safetensors, in half precision, to go on from.
+# From bw, not from version 1.19, on low pictures that are spread as the validation set's (docs/log.md, 65):
+#   cb  2,600 steps  sharp.toml for 2,900 seconds, as bw, lr 5e-4
+#   cc    778 steps  restoring.toml for 450 seconds, as bq
+#   .                the mean: 0.75 of cc and 0.25 of version 1.19
+#   cd    834 steps  smooth.toml for 560 seconds, as bu, but bicubic_share 0.65
+#   .                the mean: 0.42 of what it began from and 0.58 of cd
+# Version 1.20 (de7538496703) is that, with the library of 1.19 brought along (`upbrush export`).
+# cb is runs/weights/cb.safetensors, in half precision, to go on from; bw's is in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
 set -euo pipefail

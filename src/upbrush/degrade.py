@@ -61,10 +61,9 @@ class Degradation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # Chosen to be about as hard as the validation set's own degraded pictures: as blurred and as noisy at each spatial
-    # frequency, as often fresh from JPEG and of its qualities, and spread over pictures as there
-    # (`benchmarks/degraded.py`): with more blur and less noise PSNR is the same, and what has learnt from that takes
-    # noise for detail; where the spread is wider, most of a batch is what is hardly ever met.
+    # Chosen to be about as hard as the validation set's own degraded pictures: as blurred and noisy at each frequency,
+    # as often fresh from JPEG, and spread as there (`benchmarks/degraded.py`; a twentieth is noisier). With more blur
+    # and less noise PSNR is the same, and noise is taken for detail; of a wider spread much is hardly ever met.
     # PSNR-Y of their bicubic enlargement, dB, over 24 pictures each (ours: --draws 2):
     #                                     faces  photos  art
     #   clean bicubic                      29.94  27.91   27.30
