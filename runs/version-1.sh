@@ -185,6 +185,7 @@
 #   cd    834 steps  smooth.toml for 560 seconds, as bu, but bicubic_share 0.65
 #   .                the mean: 0.42 of what it began from and 0.58 of cd
 # Version 1.20 (de7538496703) is that, with the library of 1.19 brought along (`upbrush export`).
+# What [degradation] was then stands in its header; a resize by area moved places then (docs/log.md, 65), as in all before.
 # cb is runs/weights/cb.safetensors, in half precision, to go on from; bw's is in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.
