@@ -95,12 +95,13 @@ def jpeg(low: torch.Tensor) -> NDArray[np.float64]:
     order = np.add.outer(np.arange(8), np.arange(8))
     nothing = [(abs(found[:, where]) < NOTHING).mean() for where in ((order >= 2) & (order < 6), order >= 6)]
     gains = []
+    telling = abs(found) > LEAST
     for quality in range(20, 100):
         step = steps(quality)
         away = found - step * (found / step).round()
         near = np.exp(-((away / ROUNDED) ** 2) / 2) / (ROUNDED * np.sqrt(2 * np.pi))
-        gain = np.log(0.9 * near * step + 0.1) * (step >= 3) * (abs(found) > LEAST)
-        gains.append(gain.sum() / max(1, (abs(found) > LEAST).sum()))
+        gain = np.log(0.9 * near * step + 0.1) * (step >= 3) * telling
+        gains.append(gain.sum() / max(1, telling.sum()))
     return np.array([*nothing, 20 + int(np.argmax(gains)) if max(gains) > PLAIN else 100])
 
 

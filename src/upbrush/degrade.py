@@ -62,8 +62,8 @@ class Degradation(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Chosen to be about as hard as the validation set's own degraded pictures: as blurred and noisy at each frequency,
-    # as often fresh from JPEG, and spread as there (`benchmarks/degraded.py`). With more blur
-    # and less noise PSNR is the same, and noise is taken for detail; of a wider spread much is hardly ever met.
+    # as often fresh from JPEG, and spread as there (`benchmarks/degraded.py`). With more blur and less noise PSNR is
+    # the same, and noise is taken for detail; of a wider spread much is hardly ever met.
     # PSNR-Y of their bicubic enlargement, dB, over 24 pictures each (ours: --draws 2):
     #                                     faces  photos  art
     #   clean bicubic                      29.94  27.91   27.30
