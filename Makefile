@@ -76,7 +76,7 @@ test: $(VENV)/.full
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist worksteal
 
 slow: $(VENV)/.full
-	$(BIN)/python -m pytest -m "slow or gpu"
+	$(BIN)/python -m pytest -m "slow or gpu" --timeout 3600
 
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/speed.py

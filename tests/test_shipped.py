@@ -115,7 +115,7 @@ def test_restoring_beats_bicubic_and_keeps_the_content(painter, name, box, least
     assert np.abs(again.mean((0, 1)) - np.asarray(small).mean((0, 1))).max() < 1.5
 
 
-@pytest.mark.parametrize("style", [None, *SOME_STYLES])
+@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
 def test_tiled_equals_whole(face, style):
     source = face.crop((0, 0, 192, 160))
     whole = np.asarray(Painter(memory="4GB").paint(source, style), np.int16)
@@ -143,12 +143,12 @@ def test_styles_differ_from_one_another(painter, low):
     assert min(gaps) > 8
 
 
-@pytest.mark.parametrize("style", [None, *SOME_STYLES])
+@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
 def test_no_dot_grid(painter, low, style):
     assert grid(np.asarray(painter.paint(low, style))) <= 3
 
 
-@pytest.mark.parametrize("style", [None, *SOME_STYLES])
+@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
 def test_no_frame_along_the_borders(painter, low, style):
     """A flat picture is flat when painted, to its borders."""
     high = np.asarray(painter.paint(Image.new("RGB", (48, 48), (150, 120, 90)), style), np.int16)

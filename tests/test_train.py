@@ -162,7 +162,7 @@ def test_what_a_run_does_not_show_is_kept(tmp_path, data, features, frozen, keep
     np.savez(first.parent / "random.npz", **known)
     moved = []
     # falling, and long enough: at a steady rate the last steps' noise is as large as what is held, on some processors
-    train_for = {"lr": 3e-3, "steps": 30, "decay_share": 0.9, "frozen": frozen}
+    train_for = {"lr": 3e-3, "steps": 16, "decay_share": 0.9, "frozen": frozen}
     for pull in (0.0, keep):
         changes = {"data": {"restore": 0, "sharp": 0, "repaint": 0, shown: 2}, "loss": {"style": 100.0}}
         config = tiny_config(**changes, model=model, train=train_for | {"keep": pull})

@@ -141,9 +141,13 @@ def test_a_worker_that_is_killed_takes_only_its_own_picture_with_it(client, draw
     content, answers = slow_picture(), []
     thread = threading.Thread(target=lambda: answers.append(paint(client, content)))
     thread.start()
-    wait_for(lambda: "upbrush_workers_idle 1.0" in client.get("/metrics").text)
-    busy = next(w for w in client.app.state.desk.pool._alive if w not in client.app.state.desk.pool._idle)
-    os.kill(busy.process.pid, signal.SIGKILL)
+    pool = client.app.state.desk.pool
+
+    def busy():  # an order that its worker has not begun is given to another
+        return [worker.process.pid for worker in set(pool._alive) if worker.begun and worker not in pool._idle]
+
+    wait_for(busy)
+    os.kill(busy()[0], signal.SIGKILL)
     thread.join()
     assert fault(answers[0]) == (422, "PictureError")
     assert "brought down the process that read it" in answers[0].json()["error"]["message"]

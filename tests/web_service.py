@@ -45,11 +45,15 @@ def running(wanted: Settings):
     config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     with address.listen("127.0.0.1", 0) as listening:
+        place = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        # A first client imports httpcore, so before the service starts its workers: uvloop's fork takes the lock of
+        # logging, then that of imports, and an import in this thread that collects a dead handler takes them the other
+        # way round. Both then wait for ever.
+        client = httpx.Client(base_url=place, timeout=60)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:
-            place = f"http://127.0.0.1:{listening.getsockname()[1]}"
-            with httpx.Client(base_url=place, timeout=60) as client:
+            with client:
                 wait_for(lambda: server.started and client.get("/readyz").status_code == 200)
                 client.app = app
                 yield client
