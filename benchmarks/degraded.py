@@ -4,15 +4,18 @@
                                   [--damaged]
 
 Every picture of --high is degraded, its damage left out, and both that and the low picture of the same name in --low
-are compared with its clean bicubic reduction. Told are two things of each ring of spatial frequencies, of lightness
+are compared with its clean bicubic reduction, stretched as they are from the upper left corner: programs that round a
+size and not the scale do so by up to half a pixel, and what lies beside itself looks like noise at low frequencies, of
+which there is none. Told are two things of each ring of spatial frequencies, of lightness
 (BT.601) and of colour: transfer, the share of the clean picture's amplitude that is left (1: all; a gain found from the
 cross spectrum, which noise does not bias), and noise, the deviation of what is not explained by it, in levels of 255 as
 of white noise; whether JPEG was the last thing done to it, by the share of coefficients of its 8x8 blocks that are
 nothing, and the quality that it had; and PSNR-Y of its bicubic enlargement. Of all the 10th, 50th and 90th percentile
-over pictures, and at the end one number for all of it: by how much what is told would have to be moved over pictures to
-be the folder's (Wasserstein distance, in the folder's standard deviations; of val, two halves of a kind are .5 apart).
+over pictures, whether what is sharp is what is noisy (a correlation), and at the end one number for all of it: by how
+much what is told would have to be moved over pictures to be the folder's (Wasserstein distance, in the folder's
+standard deviations, of which three are the most that count), over the draws together and of each, since one is luck.
 PSNR alone cannot tell: training's pictures had the folder's while they were more blurred and less noisy, and
-half of them were shrunk after they had been compressed (docs/log.md, 61, 62 and 65).
+half of them were shrunk after they had been compressed, and noisy where they were blurred (docs/log.md, 61 to 66).
 """
 
 import argparse
@@ -28,6 +31,7 @@ from fidelity import tensor
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn
+from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.stats import wasserstein_distance
 
 from upbrush import picture
@@ -43,6 +47,30 @@ ROUNDED = 0.55  # of 255; deviation that rounding and clipping leave of a coeffi
 LEAST = 2.2  # of 255; smaller coefficients were made zero at any quality, and tell of none
 PLAIN = 0.3  # nats a coefficient; a quality that explains them by less is chance
 TO_YCC = np.array([(0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813)])  # BT.601, as JFIF
+
+
+def moved_by(planes: NDArray[np.float64], stretch: float) -> NDArray[np.float64]:
+    """Planes (C, H, W) that are stretched by 1 + `stretch` from their upper left corner."""
+    rows, columns = ((np.indices(planes.shape[1:]) + 0.5) / (1 + stretch)) - 0.5
+    return np.stack([map_coordinates(plane, [rows, columns], order=3, mode="nearest") for plane in planes])
+
+
+def stretch_of(low: torch.Tensor, clean: torch.Tensor) -> float:
+    """By how much a low picture is stretched from its upper left corner: Gauss and Newton's steps on lightness.
+
+    Gain, offset and blur are found along with it. Both (1, 3, H, W) in [0, 1]; 0 where they lie on one another.
+    """
+    found, truth = (np.einsum("c,chw->hw", TO_YCC[0], x[0].double().numpy()) for x in (low, clean))
+    found, stretch = gaussian_filter(found, 1.0), 0.0
+    rows, columns = np.indices(found.shape) + 0.5
+    for _ in range(3):
+        placed = moved_by(truth[None], stretch)[0]
+        smooth = gaussian_filter(placed, 1.0)
+        down, across = np.gradient(smooth)
+        blur = gaussian_filter(placed, 1.0, order=(2, 0)) + gaussian_filter(placed, 1.0, order=(0, 2))
+        causes = np.stack([-down * rows - across * columns, smooth, np.ones_like(smooth), blur], -1)[3:-3, 3:-3]
+        stretch += np.linalg.lstsq(causes.reshape(-1, 4), found[3:-3, 3:-3].ravel(), rcond=None)[0][0]
+    return float(stretch)
 
 
 def rings(low: torch.Tensor, clean: torch.Tensor) -> NDArray[np.float64]:
@@ -112,17 +140,22 @@ def enlarged(low: torch.Tensor, high: torch.Tensor) -> float:
     return distortion.psnr(*(distortion.luma(x.astype(np.float64)) for x in (plain, large)), 4)
 
 
-def measured(low: torch.Tensor, clean: torch.Tensor, high: torch.Tensor) -> tuple[NDArray[np.float64], ...]:
+def measured(low: torch.Tensor, high: torch.Tensor) -> tuple[NDArray[np.float64], ...]:
     """All that is told of a picture: its rings, what JPEG left, PSNR-Y and how much more the clean one has."""
-    psnr = enlarged(low, high)
+    stretched = moved_by(high[0].double().numpy(), stretch_of(low, bicubic(high)))
+    high = torch.from_numpy(stretched).float().clamp(0, 1)[None]
+    psnr, clean = enlarged(low, high), bicubic(high)
     return rings(low, clean), jpeg(low), np.array([psnr, enlarged(clean.clamp(0, 1), high) - psnr])
 
 
 def moved(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float:
-    """Mean Wasserstein distance of columns, in standard deviations of theirs. Both (pictures, columns)."""
-    size = theirs.std(0) + 1e-6
-    columns = zip((theirs / size).T, (ours / size).T, strict=True)
-    return float(np.mean([wasserstein_distance(a, b) for a, b in columns]))
+    """Mean Wasserstein distance of columns, in standard deviations of theirs. Both (pictures, columns).
+
+    More than three from their mean counts as three: else a grey picture, whose colours have no transfer, decides.
+    """
+    mean, size = theirs.mean(0), theirs.std(0) + 1e-6
+    theirs, ours = (((x - mean) / size).clip(-3, 3) for x in (theirs, ours))
+    return float(np.mean([wasserstein_distance(a, b) for a, b in zip(theirs.T, ours.T, strict=True)]))
 
 
 def pairs(high: Path, low: Path) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -140,6 +173,7 @@ def main() -> None:
     parser.add_argument("--low", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, help="whose degradation is measured; without, the defaults")
     parser.add_argument("--draws", type=int, default=3, help="of each picture")
+    parser.add_argument("--seed", type=int, default=0, help="of the first draw; after a choice take others")
     parser.add_argument("--damaged", action="store_true", help="with the recipe's damage")
     told = parser.parse_args()
     settings: Degradation = load(told.recipe).degradation
@@ -149,11 +183,10 @@ def main() -> None:
         settings = settings.model_copy(update={"damage": undamaged})
     theirs, ours = [], []
     for high, low in pairs(told.high, told.low):
-        clean = bicubic(high)
-        theirs.append(measured(low, clean, high))
+        theirs.append(measured(low, high))
         for draw in range(told.draws):
-            generator = torch.Generator().manual_seed(1000 * draw + len(theirs))
-            ours.append(measured(degrade(high, generator, settings=settings), clean, high))
+            generator = torch.Generator().manual_seed(1000 * (told.seed + draw) + len(theirs))
+            ours.append(measured(degrade(high, generator, settings=settings), high))
     stacks = [[np.stack(kind) for kind in zip(*source, strict=True)] for source in (theirs, ours)]
     of_each = [[np.percentile(kind, PERCENTILES, axis=0) for kind in stack] for stack in stacks]
     (folder, *_), (training, *_) = of_each
@@ -177,8 +210,12 @@ def main() -> None:
         for place, name in enumerate(pair)
     ]
     rows.append(("PSNR-Y, dB, mean", *(f"{stack[2][:, 0].mean():.2f}" for stack in stacks)))
-    apart = moved(*(np.hstack([kind.reshape(len(kind), -1) for kind in stack]) for stack in stacks))
-    rows.append(("distance, deviations of the folder's", "", f"{apart:.3f}"))
+    together = (f"{np.corrcoef(stack[0][:, 0, 4, 0], stack[0][:, 0, 1, 1])[0, 1]:+.2f}" for stack in stacks)
+    rows.append((f"transfer at {RINGS[4]} with noise at {RINGS[1]}, correlation", *together))
+    folder_all, ours_all = (np.hstack([kind.reshape(len(kind), -1) for kind in stack]) for stack in stacks)
+    apart = moved(folder_all, ours_all)
+    each = [moved(folder_all, ours_all[draw :: told.draws]) for draw in range(told.draws)]
+    rows.append(("distance, deviations of the folder's", "", f"{apart:.3f} ({min(each):.3f} to {max(each):.3f})"))
     record.show(("", "folder", "training"), rows)
     facts = record.circumstances(torch.get_num_threads())
     result = {"circumstances": facts, "percentiles": PERCENTILES, "rings": RINGS, "distance": apart}

@@ -133,7 +133,7 @@ class TrainConfig(Settings):
     keep: float = Field(0.0, ge=0, description="pull of --from's repaints in styles at random: forget none of them")
     clip_norm: float = Field(0.5, gt=0, description="gradients are scaled down to this norm")
     ema_halflife_steps: float = Field(300, gt=0, description="half-life of the moving average that is shipped")
-    seed: int = 0
+    seed: int = Field(0, description="of what is drawn; to go on from weights by --from take another, or see it again")
     precision: Literal["auto", "bf16", "float32"] = Field(
         "auto", description="of the networks; auto: bf16 where it is computed, not imitated; losses are float32"
     )

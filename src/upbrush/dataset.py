@@ -33,6 +33,7 @@ from upbrush.views import STYLE_PX
 
 FORMATS = ("WEBP", "JPEG", "PNG", "BMP", "TIFF", "AVIF")  # all of ENDINGS; named, so that Pillow tries no other
 CUT_OFF = 0.1  # of its width that a face may lie outside of a crop
+LEAST_FACE_PX = 64  # of its aligned square; in the low picture a smaller one is nobody's, and its loss is mere noise
 TRIES = 20  # pictures drawn in a row that cannot be read, before the data is called unusable
 log = logging.getLogger(__name__)
 Cut = Callable[..., np.ndarray]  # (image, rng) -> (side, side, 3) uint8
@@ -258,7 +259,7 @@ class Batches(Dataset[Batch]):
         return Detector(self.faces or Path(), self.config.data.crop_px)
 
     def _faces(self, high: Tensor) -> Tensor:
-        """Where the largest whole face of each picture lies."""
+        """Where the largest face of each picture lies, if it is whole and large enough to be somebody's."""
         found = torch.zeros(len(high), 2, 3)
         side = high.shape[2]
         for i in range(len(high)) if self.faces else ():
@@ -266,7 +267,8 @@ class Batches(Dataset[Batch]):
             for face in self._detector.find(pixels)[:1]:
                 outside = max(*-face.box[:2], *(face.box[:2] + face.box[2:] - side))
                 if outside < CUT_OFF * face.box[2] and face.to_crop.any():
-                    found[i] = _placed(face.to_crop, side)
+                    placed = _placed(face.to_crop, side)
+                    found[i] = placed if side * placed[:, 0].norm() >= LEAST_FACE_PX else 0
         return found
 
     def _degraded(self, high: Tensor, rng: np.random.Generator, bicubic_shares: np.ndarray | float) -> Tensor:

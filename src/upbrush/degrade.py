@@ -29,14 +29,14 @@ class Round(BaseModel):
 
     blur: Probability = Field(0.92, description="probability of any blur")
     sinc: Probability = Field(0.1, description="share of blurs that are sinc low-pass filters, which ring")
-    sigma_px: Limits = Field((0.1, 1.2), description="blur radius (sigma) along each axis, px of the blurred picture")
-    resize_up: Probability = Field(0.05, description="probability that the round enlarges")
-    resize_keep: Probability = Field(0.15, description="probability that the round keeps the size; else it shrinks")
-    resize_factor: Limits = Field((0.7, 1.3), description="smallest and largest resize, times the reference size")
+    sigma_px: Limits = Field((0.1, 2.2), description="blur radius (sigma) along each axis, px of the blurred picture")
+    resize_up: Probability = Field(0.15, description="probability that the round enlarges")
+    resize_keep: Probability = Field(0.15, description="probability of just the reference size; else it shrinks")
+    resize_factor: Limits = Field((0.5, 1.3), description="smallest and largest resize, times the reference size")
     noise: Probability = Field(0.98, description="probability of any noise")
     poisson: Probability = Field(0.5, description="share of noise that is Poisson; else Gaussian")
     grey: Probability = Field(0.5, description="share of noise that is the same in red, green and blue")
-    noise_levels: Limits = Field((6.0, 14.0), description="standard deviation of Gaussian noise, of 255")
+    noise_levels: Limits = Field((5.0, 11.0), description="standard deviation of Gaussian noise, of 255")
     poisson_scale: Limits = Field((0.3, 1.0), description="Poisson noise, times that of 255 photons at white")
     compression: Probability = Field(0.85, description="probability of lossy compression")
     webp: Probability = Field(0.04, description="share of compression like WebP; else JPEG")
@@ -75,8 +75,8 @@ class Degradation(BaseModel):
     first: Round = Field(default_factory=Round, description="first round; resize is relative to the high size")
     second: Round = Field(
         default_factory=lambda: Round(
-            blur=0.08, sigma_px=(0.2, 1.0), resize_up=0.4, resize_keep=0.3, resize_factor=(0.95, 1.3),
-            noise=0.96, poisson=0.33, grey=0.4, noise_levels=(4.5, 10.5), poisson_scale=(0.4, 0.9),
+            blur=0.08, sigma_px=(0.2, 1.0), resize_up=0, resize_keep=1,
+            noise=0.96, poisson=0.33, grey=0.4, noise_levels=(3.0, 8.0), poisson_scale=(0.3, 0.65),
             compression=0.99, chroma_half=0.98, quality=(60.0, 95.0),
         ),
         description="second round, less blurred; resize is relative to the low size",
@@ -191,7 +191,7 @@ def _resize_at_random(picture: Tensor, generator: Generator, settings: Round, he
     """Resize to a random share of (height, width)."""
     draw = uniform(generator, (0.0, 1.0))
     if draw < settings.resize_keep:
-        return picture
+        return _resize(picture, height, width, _kernel(generator))
     smallest, largest = settings.resize_factor
     if draw < settings.resize_keep + settings.resize_up:
         factor = uniform(generator, (min(1.0, largest), largest))
@@ -361,7 +361,7 @@ def _from_planes(luma: Tensor, chroma: Tensor, height: int, width: int) -> Tenso
     luma, chroma = (planes.round().clamp(-128, 127) for planes in (luma, chroma))
     if chroma.shape[1:] != luma.shape[1:]:
         # Weights 3/4 and 1/4, libjpeg's "fancy" upsampling.
-        chroma = F.interpolate(chroma[None], scale_factor=2, mode="bilinear", align_corners=False)[0]
+        chroma = F.interpolate(chroma[None], scale_factor=2, mode="bilinear", align_corners=False)[0].round()
     blue, red = luma + 1.772 * chroma[:1], luma + 1.402 * chroma[1:]
     green = (luma + 128 - LUMA[0] * (red + 128) - LUMA[2] * (blue + 128)) / LUMA[1] - 128
     picture = torch.cat([red, green, blue])[:, :height, :width] + 128

@@ -63,9 +63,9 @@ def gradient_penalty(logits: Logits, judged: list[Tensor], weight: Tensor) -> Te
 
 
 def _mean(values: Logits, weight: Tensor) -> Tensor:
-    """Mean over patches of every size alike, over pictures by their weight."""
+    """Mean over patches of every size alike, over pictures by their weight; by 1 where all of them weigh less."""
     each = torch.cat(values, 1).mean(1)
-    return (each * weight).sum() / weight.sum().clamp(min=1e-6)
+    return (each * weight).sum() / weight.sum().clamp(min=1)
 
 
 def deal(output: Tensor, batch: Batch, config: GameConfig, generator: torch.Generator) -> Deal:
