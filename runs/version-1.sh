@@ -186,6 +186,9 @@
 #   .                the mean: 0.42 of what it began from and 0.58 of cd
 # Version 1.20 (de7538496703) is that, with the library of 1.19 brought along (`upbrush export`).
 # What [degradation] was then stands in its header; a resize by area moved places then (docs/log.md, 65), as in all before.
+# Until here sharp.toml had perceptual 250, pixel 260, psnr 4, ghost 8000, weave 45, identity 36, no game, fidelity_power 2, patterns_every
+# 4, other shares of kinds, lr 7e-4, and loss.identity was a mean over faces of any size (docs/log.md, 66): as given above, it was
+# half as large in the other recipes.
 # cb is runs/weights/cb.safetensors, in half precision, to go on from; bw's is in git's history.
 # The commands below end with version 1.6, by the recipes as they are now.
 # runs/widen.py wants weights of version 1.2; what is trained by these commands has two networks from the beginning.

@@ -67,10 +67,10 @@ class Degradation(BaseModel):
     # PSNR-Y of their bicubic enlargement, dB, over 24 pictures each (ours: --draws 2):
     #                                     faces  photos  art
     #   clean bicubic                      29.94  27.91   27.30
-    #   validation set, degraded           27.72  26.38   25.68
-    #   these defaults, no damage          27.89  26.37   25.78
-    #   these defaults                     27.33  26.05   25.44
-    # Undamaged the hardest and the easiest tenth lose 3.0 and 1.4 dB on faces (validation set: 3.4 and 1.4).
+    #   validation set, degraded           27.72  26.38   25.68   (not stretched: 27.93, 26.62, 25.93; docs/log.md, 66)
+    #   these defaults, no damage          28.06  26.43   25.92
+    #   these defaults                     27.37  26.07   25.47
+    # Undamaged the hardest and the easiest tenth lose 2.8 and 1.1 dB on faces (validation set: 3.5 and 1.4).
     damage: Damage = Field(default_factory=Damage, description="the damage of old prints, films and paintings")
     first: Round = Field(default_factory=Round, description="first round; resize is relative to the high size")
     second: Round = Field(

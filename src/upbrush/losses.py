@@ -275,7 +275,7 @@ def objective(
         with no_grad():
             known = likeness(batch.high[rows], batch.faces[rows])
         lost = identity_error(likeness(output[rows], batch.faces[rows]), known)
-        # Of all pictures: a lone face does not count for all. What is restored at fidelity 1 answers for its PSNR alone.
+        # Of all pictures, so that a lone face does not count for all; what is restored at 1 answers for its PSNR alone.
         terms["identity"] = (lost * (1 - restored * batch.fidelity)[rows]).sum() / len(output)
     return _weighted(terms, weights), terms
 
