@@ -143,12 +143,12 @@ def test_styles_differ_from_one_another(painter, low):
     assert min(gaps) > 8
 
 
-@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
+@pytest.mark.parametrize("style", [None, *SOME_STYLES])
 def test_no_dot_grid(painter, low, style):
     assert grid(np.asarray(painter.paint(low, style))) <= 3
 
 
-@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
+@pytest.mark.parametrize("style", [None, *SOME_STYLES])
 def test_no_frame_along_the_borders(painter, low, style):
     """A flat picture is flat when painted, to its borders."""
     high = np.asarray(painter.paint(Image.new("RGB", (48, 48), (150, 120, 90)), style), np.int16)
