@@ -278,7 +278,7 @@ class Colours:
 
 
 def test_identity_is_asked_of_every_face_by_how_far_it_is_not_asked_for_its_psnr():
-    pictures, config = batch(4, 1, strength=0.5, fidelity=0.75), tiny_config().loss
+    pictures, config = batch(4, 1, strength=0.5, fidelity=0.1), tiny_config().loss
     output = pictures.high.clone()
     output[:, 0] = 0
 
@@ -288,7 +288,7 @@ def test_identity_is_asked_of_every_face_by_how_far_it_is_not_asked_for_its_psnr
     assert identity(pictures, output) == 0  # no face was found
     at = torch.eye(2, 3).expand(4, 2, 3)
     found = replace(pictures, faces=at)
-    assert identity(found, output) > 0.03
+    assert identity(found, output) > 0.1
     assert identity(found, pictures.high) == pytest.approx(0, abs=1e-6)
     known, lost = (torch.nn.functional.normalize(x.mean((2, 3)), dim=1) for x in (pictures.high, output))
     expected = losses.identity_error(lost, known)

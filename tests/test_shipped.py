@@ -115,7 +115,7 @@ def test_restoring_beats_bicubic_and_keeps_the_content(painter, name, box, least
     assert np.abs(again.mean((0, 1)) - np.asarray(small).mean((0, 1))).max() < 1.5
 
 
-@pytest.mark.parametrize("style", [None, SOME_STYLES[0]])
+@pytest.mark.parametrize("style", [None, *SOME_STYLES])
 def test_tiled_equals_whole(face, style):
     source = face.crop((0, 0, 192, 160))
     whole = np.asarray(Painter(memory="4GB").paint(source, style), np.int16)

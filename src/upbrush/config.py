@@ -92,7 +92,7 @@ class LossConfig(Settings):
     halo: float = Field(
         0.0, ge=0, description="colours of repaints that differ where the truth is plain and alike, times strength"
     )
-    identity: float = Field(0.0, ge=0, description="lost likeness of faces, restored or repainted")
+    identity: float = Field(0.0, ge=0, description="lost likeness of faces, restored below fidelity 1 or repainted")
     weave: float = Field(0.0, ge=0, description="detail in some directions only, below fidelity 1 and in repaints")
     range: float = Field(1.0, ge=0, description="mean excess over [0, 1]")
     grid: float = Field(0.0, ge=0, description="deviation between sub-pixel places: the dot grid")
